@@ -1,0 +1,1 @@
+#![cfg_attr(feature = "bare", no_std)]
