@@ -1,0 +1,4 @@
+//! Stand-in until hal's addresses land.
+#[repr(transparent)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct PhysAddr(pub u64);
