@@ -22,7 +22,7 @@ pub mod boot_info;
 pub mod clock;
 pub mod context;
 pub mod cpu;
-// pub mod hil;
+pub mod hil;
 pub mod irq;
 pub mod log;
 pub mod mem;
