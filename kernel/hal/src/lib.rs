@@ -15,7 +15,7 @@
 #![cfg_attr(feature = "bare", no_std)]
 extern crate alloc;
 
-// pub mod acpi;
+pub mod acpi;
 pub mod addr;
 mod arch;
 pub mod boot_info;
