@@ -1,2 +1,3 @@
+//! The kernel binary.
 #![no_std]
 #![no_main]

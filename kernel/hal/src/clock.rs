@@ -55,3 +55,9 @@ pub fn tsc_params() -> TscParams {
 pub fn on_change(hook: fn()) {
     arch::on_clock_change(hook);
 }
+
+/// Measures the counter's rate anew over all the time since boot. Wiring calls it once before the first timer and once
+/// some seconds later.
+pub fn refine() {
+    arch::refine_clock();
+}

@@ -76,3 +76,36 @@ pub fn fs_base() -> u64 {
 pub fn set_fs_base(base: u64) {
     arch::set_fs_base(base);
 }
+
+/// Bytes of a non-compacted XSAVE image with the state components of `xcr0` (Intel SDM volume 1, 13.4): the legacy
+/// area and header, then each component where `place(component)` = CPUID.0xD's (offset, size) says.
+pub fn xsave_image_size(xcr0: u64, place: impl Fn(u32) -> (u32, u32)) -> usize {
+    (2..63)
+        .filter(|component| xcr0 >> component & 1 != 0)
+        .map(place)
+        .map(|(offset, size)| (offset + size) as usize)
+        .fold(512 + 64, usize::max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::xsave_image_size;
+
+    /// Offsets and sizes of a processor with AVX-512 (CPUID leaf 0xD of the Skylake servers).
+    fn skylake(component: u32) -> (u32, u32) {
+        match component {
+            2 => (576, 256),
+            5 => (1088, 64),
+            6 => (1152, 512),
+            7 => (1664, 1024),
+            _ => (0, 0),
+        }
+    }
+
+    #[test]
+    fn xsave_images_have_the_documented_sizes() {
+        assert_eq!(xsave_image_size(0b11, skylake), 576);
+        assert_eq!(xsave_image_size(0b111, skylake), 832);
+        assert_eq!(xsave_image_size(0b1110_0111, skylake), 2688);
+    }
+}

@@ -37,3 +37,9 @@ pub fn set_provider(provider: &'static dyn StackProvider) {
 pub fn provider() -> Option<&'static dyn StackProvider> {
     PROVIDER.get().copied()
 }
+
+/// The stack on which this vCPU started; its idle thread keeps it.
+#[cfg(feature = "bare")]
+pub fn boot_stack() -> KernelStack {
+    crate::arch::current::boot_stack()
+}

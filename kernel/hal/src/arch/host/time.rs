@@ -30,3 +30,4 @@ pub fn set_real_offset(offset_ns: i64) {
 }
 pub fn set_deadline(_deadline_ns: Option<u64>) {}
 pub fn on_clock_change(_hook: fn()) {}
+pub fn refine_clock() {}
