@@ -31,3 +31,6 @@ pub fn set_real_offset(offset_ns: i64) {
 pub fn set_deadline(_deadline_ns: Option<u64>) {}
 pub fn on_clock_change(_hook: fn()) {}
 pub fn refine_clock() {}
+pub fn seconds_since_epoch() -> Option<u64> {
+    Some(start().1 as u64 / 1_000_000_000)
+}
