@@ -1,0 +1,1 @@
+//! The end of a process whose threads all wait for each other.

@@ -1,0 +1,1 @@
+//! Every way from the application into the kernel and back.

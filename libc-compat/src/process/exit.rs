@@ -1,0 +1,110 @@
+//! How a process ends. One status is decided, by the first that asks; every thread is told to stop; the last one out
+//! closes the descriptors, gives the address space back and wakes who waits.
+
+use super::{Process, RUNNING};
+use hal::context::WorkFlags;
+use hal::sync::SpinLock;
+use sched::Completion;
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitStatus {
+    /// By exit_group(2), or by exit(2) of its last thread.
+    Exited(u8),
+    /// By a signal whose action is to end the process; `core` for the kind that dumps core on Linux.
+    Signaled {
+        /// The signal's number.
+        signo: u8,
+        /// It is of the kind that dumps core.
+        core: bool,
+    },
+    /// Every thread waited for another for ever.
+    Deadlock,
+    /// Memory was out.
+    OutOfMemory,
+}
+
+impl ExitStatus {
+    /// What a shell shows: the code, or 128 plus the signal. 137 (SIGKILL) when memory was out, 122 for a deadlock.
+    pub fn shell_code(self) -> u8 {
+        match self {
+            Self::Exited(code) => code,
+            Self::Signaled { signo, .. } => 128 + signo,
+            Self::Deadlock => 122,
+            Self::OutOfMemory => 137,
+        }
+    }
+}
+
+/// The end of a process, as far as it has come.
+pub(super) struct ExitState {
+    status: SpinLock<Option<ExitStatus>>,
+    pub(super) finished: Completion,
+}
+
+impl ExitState {
+    pub(super) const fn new() -> Self {
+        Self { status: SpinLock::new(None), finished: Completion::new() }
+    }
+    pub(super) fn requested(&self) -> Option<ExitStatus> {
+        *self.status.lock()
+    }
+}
+
+impl Process {
+    /// The process ends with `status` (the first one counts): every thread, blocked, runnable or running, stops
+    /// before it goes back to the application. Does not wait. May be called from a timer or the idle hook.
+    pub fn request_exit(&self, status: ExitStatus) {
+        let threads = self.lock_threads();
+        {
+            let mut decided = self.exit.status.lock();
+            if decided.is_some() {
+                return;
+            }
+            *decided = Some(status);
+        }
+        for thread in threads.values() {
+            thread.work_flags().set(WorkFlags::STOP);
+            thread.kick();
+        }
+    }
+
+    /// Whether the process is ending.
+    pub fn is_ending(&self) -> bool {
+        self.exit.requested().is_some()
+    }
+
+    /// The calling thread leaves the process; the last one out ends it. User memory must not be touched after.
+    pub(crate) fn leave(&self, thread: &sched::Thread, code: u8) {
+        let last = {
+            let mut threads = self.threads.lock();
+            self.ended_cpu_ns.fetch_add(thread.cpu_time_ns(), core::sync::atomic::Ordering::Relaxed);
+            let left = threads.remove(&thread.id());
+            let last = threads.is_empty();
+            drop(threads);
+            // Outside the lock; the scheduler has its own reference to the running thread.
+            drop(left);
+            last
+        };
+        if last {
+            self.exit.status.lock().get_or_insert(ExitStatus::Exited(code));
+            self.finish();
+        }
+    }
+
+    /// Everything that the process owned is given back. Runs on its last thread.
+    fn finish(&self) {
+        self.timers.clear();
+        self.files.close_all();
+        mm::space().clear();
+        let ended = RUNNING.lock().take();
+        drop(ended);
+        self.exit.finished.complete();
+    }
+
+    /// Waits for the end.
+    pub(super) fn wait(&self) -> ExitStatus {
+        self.exit.finished.wait();
+        self.exit.requested().expect("the last thread decides the status before it completes the end")
+    }
+}

@@ -1,0 +1,1 @@
+//! The contents of /proc/self (owner: abi-files).

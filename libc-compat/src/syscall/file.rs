@@ -1,0 +1,6 @@
+//! (owner: abi-files)
+
+use super::Row;
+
+/// The rows of this family.
+pub const ROWS: &[Row] = &[];

@@ -1,0 +1,1 @@
+//! The virtual shared object: clock reads without a system call (vdso(7)).
