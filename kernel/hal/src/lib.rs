@@ -36,6 +36,7 @@ pub mod stack;
 pub mod sync;
 pub mod trap;
 pub mod user;
+pub mod watchdog;
 
 pub use addr::phys_to_virt;
 #[cfg(feature = "bare")]

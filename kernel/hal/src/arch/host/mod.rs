@@ -117,6 +117,9 @@ pub fn serial_write(bytes: &[u8]) {
 pub fn power_off(status: u8) -> ! {
     std::process::exit(status.into())
 }
+pub fn report_stuck(cpu: usize) -> ! {
+    panic!("vCPU {cpu} is stuck")
+}
 pub fn panic_stop() -> ! {
     std::process::abort()
 }

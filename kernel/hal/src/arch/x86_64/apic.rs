@@ -163,6 +163,25 @@ pub fn stop_others() {
     }
 }
 
+/// The vCPU that an NMI shall make panic; none while this is [`MAX_CPUS`].
+static STUCK: AtomicUsize = AtomicUsize::new(MAX_CPUS);
+
+/// See `crate::watchdog::report_stuck`.
+pub fn report_stuck(cpu: usize) -> ! {
+    STUCK.store(cpu, Ordering::SeqCst);
+    command(id_of(cpu), DELIVERY_NMI | LEVEL_ASSERT);
+    let end = crate::clock::now_ns() + 2_000_000_000;
+    while crate::clock::now_ns() < end {
+        crate::cpu::relax();
+    }
+    panic!("vCPU {cpu} answers neither interrupts nor an NMI")
+}
+
+/// Whether this vCPU was found stuck.
+pub fn is_stuck() -> bool {
+    STUCK.load(Ordering::SeqCst) == cpu_local::cpu_id()
+}
+
 /// Whether an NMI means "stop".
 pub fn stop_requested() -> bool {
     STOPPING.load(Ordering::SeqCst)

@@ -20,7 +20,7 @@ pub mod smp;
 mod trap;
 mod user;
 
-pub use apic::send_ipi;
+pub use apic::{report_stuck, send_ipi};
 pub use calibrate::refine as refine_clock;
 pub use clock::{now_ns, on_clock_change, read_tsc, set_deadline, set_real_offset, tsc_params};
 pub use context::{Context, current_thread, fs_base, set_current, set_fs_base, switch};

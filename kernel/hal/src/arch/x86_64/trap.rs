@@ -201,6 +201,9 @@ fn read_mxcsr() -> u32 {
 extern "C" fn hal_trap_on_ist(frame: &mut TrapFrame) {
     match frame.vector {
         VECTOR_NMI if apic::stop_requested() => super::power::halt_for_ever(),
+        VECTOR_NMI if apic::is_stuck() => {
+            crate::panic::trap(frame, format_args!("stuck: no interrupt was taken for {} s", crate::watchdog::PATIENCE_NS / 1_000_000_000))
+        }
         // A stray NMI (a watchdog's, a host operator's) is no reason to stop.
         VECTOR_NMI => {}
         VECTOR_DOUBLE_FAULT => crate::panic::trap(frame, format_args!("double fault")),
