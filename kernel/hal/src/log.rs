@@ -54,6 +54,7 @@ pub fn line(args: fmt::Arguments<'_>) {
 }
 
 /// Writes without taking the lock, for a panic, whose vCPU may hold it.
+#[cfg(feature = "bare")]
 pub(crate) fn panic_write(args: fmt::Arguments<'_>) {
     let _ = SerialWriter.write_fmt(args);
 }

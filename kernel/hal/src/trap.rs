@@ -177,6 +177,7 @@ pub fn set_hooks(hooks: Hooks) {
 }
 
 /// The hooks; `None` early in boot.
+#[cfg(feature = "bare")]
 pub(crate) fn hooks() -> Option<&'static Hooks> {
     HOOKS.get()
 }
