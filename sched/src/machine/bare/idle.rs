@@ -1,0 +1,63 @@
+//! vCPUs without work.
+
+use super::cpu::{CPUS, IDLE};
+use super::switch::{Leave, schedule};
+use super::Machine;
+use crate::{CpuSet, Thread};
+use alloc::format;
+use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
+use hal::sync::Once;
+use hal::{context, cpu, irq};
+
+static HOOK: Once<fn()> = Once::new();
+
+/// See [`crate::stat::idle_hook`]. The first one stays.
+pub(crate) fn set_idle_hook(hook: fn()) {
+    HOOK.call_once(|| hook);
+}
+
+/// The code that runs on this vCPU becomes its idle thread.
+pub(crate) fn init_cpu() {
+    let _irq = irq::IrqGuard::mask();
+    let id = cpu::id();
+    let machine = Machine::idle();
+    let thread = Arc::new(Thread::new(0, &format!("idle/{id}"), None, CpuSet::only(id), None, machine));
+    thread.park.start();
+    thread.cpu.store(id, Ordering::Relaxed);
+    thread.machine.on_cpu.store(true, Ordering::Relaxed);
+    let now_ns = hal::clock::now_ns();
+    thread.clock.start(now_ns);
+    let cpu = CPUS.of(id);
+    let mut shared = cpu.shared.lock();
+    shared.queue.run(None, now_ns);
+    shared.times.begin(now_ns);
+    drop(shared);
+    // The count that `into_raw` gives up is the vCPU's, for ever.
+    let thread = Arc::into_raw(thread);
+    cpu.idle.store(thread.cast_mut(), Ordering::Release);
+    // SAFETY: interrupts are masked, the thread stays for ever, and the stack is the one that runs.
+    unsafe { context::set_current(thread.cast(), (*thread).work_flags(), (*thread).machine.stack) };
+}
+
+/// Halts until there is something to do.
+pub(crate) fn run_idle() -> ! {
+    loop {
+        // SAFETY: this function masked them, or the vCPU's start did; no guard is alive.
+        unsafe { irq::enable() };
+        if let Some(hook) = HOOK.get() {
+            hook();
+        }
+        // SAFETY: unmasked at the top of the next turn.
+        unsafe { irq::disable() };
+        let id = cpu::id();
+        let bit = 1 << id;
+        IDLE.fetch_or(bit, Ordering::SeqCst);
+        // Looks here and, with more vCPUs, elsewhere; the bit was set before, so what comes later is announced.
+        schedule(Leave::Runnable);
+        let still_idle = IDLE.load(Ordering::SeqCst) & bit != 0;
+        if still_idle && CPUS.of(id).queued.load(Ordering::Relaxed) == 0 {
+            irq::wait_for_interrupt();
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The one place that chooses what threads run on: vCPUs, or std threads. Both sides export the same names:
+//!
+//! - `Machine`: what a thread needs there; `launch`, `exit`;
+//! - `current`, `block` (the thread is in a PARKED state; returns whether the deadline ended it), `make_runnable` (who
+//!   moved a thread out of a PARKED state calls it, once), `interrupt` (a thread that may be running looks at its flags);
+//! - `yield_now`, `preempt`, `timer_interrupt`, `reschedule_interrupt`, `program_timer`, `init_cpu`, `run_idle`;
+//! - `executor`: who runs this code, as far as callbacks go; `passes`: counts what the scheduler did;
+//! - statistics.
+
+#[cfg(feature = "bare")]
+mod bare;
+#[cfg(not(feature = "bare"))]
+mod host;
+
+#[cfg(feature = "bare")]
+pub(crate) use bare::*;
+#[cfg(not(feature = "bare"))]
+pub(crate) use host::*;

@@ -1,0 +1,9 @@
+//! Fairness: who runs next on a vCPU. Pure data, no machine.
+
+mod fair;
+mod run_queue;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use fair::Fair;
+pub(crate) use run_queue::{Arrival, Effect, RunQueue, Runnable};

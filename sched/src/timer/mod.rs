@@ -1,0 +1,274 @@
+//! Timers: a heap for each vCPU, and a one-shot interrupt for the earliest.
+//!
+//! A [`TimerNode`] is in one heap or in none; the heap's lock guards its links, and the word `heap` says which. Sleeping
+//! threads have a node on their stack that unparks them ([`Sleep`]); a [`Timer`] calls a function. A timer fires on the
+//! vCPU that armed it, in interrupt context.
+
+mod heap;
+#[cfg(test)]
+mod tests;
+
+use crate::{Thread, machine};
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use hal::cpu::{self, MAX_CPUS, Padded, PerCpu};
+use hal::irq::IrqGuard;
+use hal::sync::SpinLock;
+use heap::TimerHeap;
+use intrusive_collections::RBTreeAtomicLink;
+
+/// [`TimerNode::heap`] of a node in no heap.
+const NOWHERE: usize = usize::MAX;
+
+static HEAPS: PerCpu<SpinLock<TimerHeap>> =
+    PerCpu::new([const { Padded::new(SpinLock::new(TimerHeap::new())) }; MAX_CPUS]);
+
+/// When a timer whose callback still runs elsewhere is looked at again.
+const BUSY_RETRY_NS: u64 = 20_000;
+
+/// Armed timers of the application.
+static APPLICATION_TIMERS: AtomicUsize = AtomicUsize::new(0);
+
+/// What happens at the deadline.
+enum Action {
+    /// Unpark this thread.
+    Unpark(*const Thread),
+    /// Call this timer's function.
+    Call(*const Inner),
+}
+
+/// An entry of a heap.
+pub(crate) struct TimerNode {
+    link: RBTreeAtomicLink,
+    deadline_ns: AtomicU64,
+    heap: AtomicUsize,
+    fired: AtomicBool,
+    action: Action,
+}
+
+// SAFETY: the pointers in `action` are to `Sync` values that outlive the node's stay in a heap.
+unsafe impl Send for TimerNode {}
+// SAFETY: as above; everything else is atomic or guarded by the heap's lock.
+unsafe impl Sync for TimerNode {}
+
+impl TimerNode {
+    const fn new(action: Action) -> Self {
+        Self {
+            link: RBTreeAtomicLink::new(),
+            deadline_ns: AtomicU64::new(0),
+            heap: AtomicUsize::new(NOWHERE),
+            fired: AtomicBool::new(false),
+            action,
+        }
+    }
+
+    fn deadline_ns(&self) -> u64 {
+        self.deadline_ns.load(Ordering::Relaxed)
+    }
+
+    /// Puts the node into this vCPU's heap.
+    ///
+    /// # Safety
+    /// The node is in no heap, nobody else arms it, and it stays where it is until [`Self::disarm`] or its firing.
+    unsafe fn arm(&self, deadline_ns: u64) {
+        let _irq = IrqGuard::mask();
+        let cpu = cpu::id();
+        let mut heap = HEAPS.of(cpu).lock();
+        self.deadline_ns.store(deadline_ns, Ordering::Relaxed);
+        self.fired.store(false, Ordering::Relaxed);
+        self.heap.store(cpu, Ordering::Relaxed);
+        // SAFETY: the caller's duty.
+        let earliest = unsafe { heap.insert(self) };
+        drop(heap);
+        if earliest {
+            machine::program_timer(deadline_ns);
+        }
+    }
+
+    /// Takes the node out of its heap; false if it was in none. After it nobody refers to the node. The interrupt stays
+    /// programmed: one that finds nothing to do is cheaper than setting the clock at each end of a wait.
+    fn disarm(&self) -> bool {
+        loop {
+            let cpu = self.heap.load(Ordering::Acquire);
+            if cpu == NOWHERE {
+                return false;
+            }
+            let mut heap = HEAPS.of(cpu).lock();
+            if self.heap.load(Ordering::Relaxed) == cpu {
+                // SAFETY: `heap` says so, under that heap's lock.
+                unsafe { heap.remove(self) };
+                self.heap.store(NOWHERE, Ordering::Relaxed);
+                return true;
+            }
+        }
+    }
+}
+
+/// A sleeping thread's timer, on its stack.
+pub(crate) struct Sleep(TimerNode);
+
+impl Sleep {
+    /// Will unpark `thread`, the running one.
+    pub fn new(thread: &Thread) -> Self {
+        Self(TimerNode::new(Action::Unpark(thread)))
+    }
+
+    /// Unparks the thread at `deadline_ns` unless [`Self::disarm`] comes before.
+    ///
+    /// # Safety
+    /// The value stays where it is until `disarm`, which the thread calls before it goes on.
+    pub unsafe fn arm(&self, deadline_ns: u64) {
+        // SAFETY: the caller's duty; one thread owns the value.
+        unsafe { self.0.arm(deadline_ns) };
+    }
+
+    /// Ends it; true if it fired.
+    pub fn disarm(&self) -> bool {
+        !self.0.disarm() && self.0.fired.load(Ordering::Relaxed)
+    }
+}
+
+/// Fires what is due on this vCPU; the next deadline. Interrupts are masked.
+pub(crate) fn expire(now_ns: u64) -> Option<u64> {
+    let lock = HEAPS.get();
+    let mut heap = lock.lock();
+    while let Some(node) = heap.take_expired(now_ns) {
+        node.fired.store(true, Ordering::Relaxed);
+        match node.action {
+            Action::Unpark(thread) => {
+                // SAFETY: the thread waits in `Sleep::disarm` for this lock or for NOWHERE.
+                let thread = unsafe { &*thread };
+                if thread.park.notify() {
+                    machine::make_runnable(thread);
+                }
+                // Last: from here on the node, and the thread, may be gone.
+                node.heap.store(NOWHERE, Ordering::Release);
+            }
+            Action::Call(inner) => {
+                // A callback may drop its own `Timer`; this count keeps the function alive until it returns.
+                // SAFETY: an armed timer is owned by its `Timer`, whose drop takes this lock before it lets go.
+                unsafe { Arc::increment_strong_count(inner) };
+                // SAFETY: the count just added.
+                let inner = unsafe { Arc::from_raw(inner) };
+                let free = inner.runner.compare_exchange(0, machine::executor(), Ordering::Acquire, Ordering::Relaxed);
+                if free.is_err() {
+                    // Armed anew while its callback still runs on another vCPU: one call at a time.
+                    node.deadline_ns.store(now_ns + BUSY_RETRY_NS, Ordering::Relaxed);
+                    // SAFETY: just taken out of this heap, and still armed.
+                    unsafe { heap.insert(&node) };
+                    continue;
+                }
+                inner.forget_armed();
+                node.heap.store(NOWHERE, Ordering::Release);
+                drop(heap);
+                (inner.callback)();
+                inner.runner.store(0, Ordering::Release);
+                drop(inner);
+                heap = lock.lock();
+            }
+        }
+    }
+    heap.next_ns()
+}
+
+/// Whether a timer of the application is armed.
+pub(crate) fn application_armed() -> bool {
+    APPLICATION_TIMERS.load(Ordering::SeqCst) != 0
+}
+
+/// Whom a timer serves: the deadlock rule counts those of the application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimerOwner {
+    /// Its end may wake an application thread (timerfd, timer_create, alarm).
+    Application,
+    /// A driver's or the kernel's own.
+    Kernel,
+}
+
+/// Calls a function at a time. Dropping it cancels.
+pub struct Timer(Arc<Inner>);
+
+struct Inner {
+    node: TimerNode,
+    /// Held while arming and cancelling, so that one at a time moves the node.
+    moving: SpinLock<()>,
+    /// Who runs the callback ([`machine::executor`]); 0 for nobody.
+    runner: AtomicUsize,
+    owner: TimerOwner,
+    callback: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Inner {
+    fn forget_armed(&self) {
+        if self.owner == TimerOwner::Application {
+            APPLICATION_TIMERS.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    fn disarm(&self) -> bool {
+        let armed = self.node.disarm();
+        if armed {
+            self.forget_armed();
+        }
+        armed
+    }
+}
+
+impl Timer {
+    /// An idle timer. `callback` runs in interrupt context on the vCPU that armed it: no sleep, no user memory. It may
+    /// wake threads and arm timers, this one too.
+    pub fn new(owner: TimerOwner, callback: Box<dyn Fn() + Send + Sync>) -> Self {
+        Self(Arc::new_cyclic(|inner| Inner {
+            node: TimerNode::new(Action::Call(inner.as_ptr())),
+            moving: SpinLock::new(()),
+            runner: AtomicUsize::new(0),
+            owner,
+            callback,
+        }))
+    }
+
+    /// Fires at `deadline_ns` ([`hal::clock::now_ns`] time), once; at once if that is past. Replaces an earlier deadline.
+    pub fn arm(&self, deadline_ns: u64) {
+        let inner = &*self.0;
+        let _moving = inner.moving.lock();
+        inner.disarm();
+        if inner.owner == TimerOwner::Application {
+            APPLICATION_TIMERS.fetch_add(1, Ordering::SeqCst);
+        }
+        // SAFETY: in no heap, and `moving` keeps others away; `Drop` disarms before the memory can go.
+        unsafe { inner.node.arm(deadline_ns) };
+    }
+
+    /// Once this returned the timer does not fire and its callback does not run (unless the callback is the caller).
+    /// True if it was armed. The caller holds no lock that the callback takes.
+    pub fn cancel(&self) -> bool {
+        let inner = &*self.0;
+        let armed = {
+            let _moving = inner.moving.lock();
+            inner.disarm()
+        };
+        loop {
+            let _irq = IrqGuard::mask();
+            let runner = inner.runner.load(Ordering::Acquire);
+            if runner == 0 || runner == machine::executor() {
+                return armed;
+            }
+            // The guard drops each turn: interrupts are served while another vCPU finishes.
+            cpu::relax();
+        }
+    }
+
+    /// The deadline, while armed.
+    pub fn deadline_ns(&self) -> Option<u64> {
+        let inner = &*self.0;
+        let _moving = inner.moving.lock();
+        (inner.node.heap.load(Ordering::Acquire) != NOWHERE).then(|| inner.node.deadline_ns())
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        self.cancel();
+    }
+}
