@@ -1,4 +1,0 @@
-//! Stand-in until hal's addresses land.
-#[repr(transparent)]
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct PhysAddr(pub u64);
