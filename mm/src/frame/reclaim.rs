@@ -1,0 +1,72 @@
+//! Getting memory back when it is short: caches above mm, clean file pages that are mapped, spare kernel stacks.
+
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
+
+use super::cache;
+
+/// At most this many reclaimers (page cache, dentry cache, ...).
+const MAX_RECLAIMERS: usize = 8;
+/// Frames that one round tries to free, so that the next allocations need no round.
+const BATCH: usize = 64;
+
+/// Registered functions; 0 is a free place.
+static RECLAIMERS: [AtomicUsize; MAX_RECLAIMERS] = [const { AtomicUsize::new(0) }; MAX_RECLAIMERS];
+/// One round at a time; also stops a reclaimer from recursing.
+static RUNNING: AtomicBool = AtomicBool::new(false);
+
+/// Registers a function that gives memory back: called with the number of frames wanted, returns how many it freed.
+/// It runs inside an allocation, with interrupts on, with any sleeping lock possibly held by its caller: it may only
+/// *try* to take locks and must not allocate.
+///
+/// # Panics
+/// When more than eight are registered.
+pub fn register_reclaimer(reclaim: fn(pages: usize) -> usize) {
+    let place = RECLAIMERS.iter().find(|place| place.compare_exchange(0, reclaim as usize, AcqRel, Relaxed).is_ok());
+    assert!(place.is_some(), "more than {MAX_RECLAIMERS} reclaimers");
+}
+
+/// Frees at least `pages` frames if it can: reclaimers first, then clean file pages mapped in the address space, then
+/// the reclaimers again. May sleep; call it with interrupts on and no spin lock held. Returns how many were freed, as
+/// far as the reclaimers say so.
+pub fn reclaim(pages: usize) -> usize {
+    if RUNNING.swap(true, Acquire) {
+        return 0;
+    }
+    let wanted = pages.max(BATCH);
+    let mut freed = run_reclaimers(wanted);
+    if freed < pages {
+        // Unmapped pages are freed by whoever caches them, hence the second run.
+        crate::space::space().unmap_clean_pages(wanted);
+        freed += run_reclaimers(wanted);
+    }
+    if freed < pages {
+        freed += crate::kernel_stack::POOL.shrink();
+    }
+    cache::drain();
+    RUNNING.store(false, Release);
+    freed
+}
+
+fn run_reclaimers(wanted: usize) -> usize {
+    let mut freed = 0;
+    for place in &RECLAIMERS {
+        let address = place.load(Acquire);
+        if address == 0 || freed >= wanted {
+            break;
+        }
+        // SAFETY: the only values ever stored are 0 and functions of this type.
+        let function: fn(usize) -> usize = unsafe { core::mem::transmute(address) };
+        freed += function(wanted - freed);
+    }
+    freed
+}
+
+/// The slow path of an allocation: reclaims if that is possible here, then tries again.
+#[cold]
+pub(super) fn then<R>(pages: usize, again: impl FnOnce() -> Option<R>) -> Option<R> {
+    cache::drain();
+    if hal::irq::enabled() {
+        reclaim(pages);
+    }
+    again()
+}
