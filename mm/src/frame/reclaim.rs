@@ -61,12 +61,27 @@ fn run_reclaimers(wanted: usize) -> usize {
     freed
 }
 
+/// How often an allocation lets another thread's round go on before it gives up.
+const PATIENCE: u32 = 64;
+
 /// The slow path of an allocation: reclaims if that is possible here, then tries again.
 #[cold]
-pub(super) fn then<R>(pages: usize, again: impl FnOnce() -> Option<R>) -> Option<R> {
+pub(super) fn then<R>(pages: usize, again: impl Fn() -> Option<R>) -> Option<R> {
     cache::drain();
-    if hal::irq::enabled() {
-        reclaim(pages);
+    for _ in 0..PATIENCE {
+        if !hal::irq::enabled() {
+            break;
+        }
+        let somebody_runs = RUNNING.load(Acquire);
+        if somebody_runs {
+            sched::yield_now();
+        } else {
+            reclaim(pages);
+        }
+        let result = again();
+        if result.is_some() || !somebody_runs {
+            return result;
+        }
     }
     again()
 }
