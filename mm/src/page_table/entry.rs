@@ -9,6 +9,8 @@ use crate::space::Protection;
 pub(crate) const OWNED: u64 = PteFlags::SW1.bits();
 /// The shared frame of zeros, which nobody counts.
 pub(crate) const ZERO: u64 = PteFlags::SW2.bits();
+/// Translations may be cached although the accessed bit is clear: mm has cleared it.
+pub(crate) const CACHED: u64 = PteFlags::SW3.bits();
 pub(crate) const PRESENT: u64 = PteFlags::PRESENT.bits();
 pub(crate) const WRITABLE: u64 = PteFlags::WRITABLE.bits();
 pub(crate) const ACCESSED: u64 = PteFlags::ACCESSED.bits();

@@ -3,7 +3,7 @@
 
 use core::sync::atomic::{AtomicU64, Ordering::*};
 
-use super::entry::{self, ACCESSED, OWNED, PRESENT, ZERO};
+use super::entry::{self, ACCESSED, CACHED, OWNED, PRESENT, ZERO};
 use super::walk::{Slot, Tables, Visitor};
 use crate::frame::meta::NONE;
 use crate::frame::{self, FrameRef, HugeRef, MAX_ORDER, cache};
@@ -88,7 +88,7 @@ impl<'a> Gather<'a> {
     /// translation cache (Intel SDM volume 3, section 4.10.2.3).
     #[inline]
     pub(crate) fn note_change(&mut self, old: u64, addr: u64, level: u8) {
-        if old & (PRESENT | ACCESSED) == PRESENT | ACCESSED {
+        if old & PRESENT != 0 && old & (ACCESSED | CACHED) != 0 {
             self.flush.add(addr, level);
         }
     }

@@ -82,7 +82,6 @@ impl Placer {
     pub(super) fn freed(&mut self, gap: &Range<u64>) {
         let end = gap.end.min(self.mmap_base);
         if end > self.cursor && end > gap.start {
-            self.skipped = self.skipped.max(end.min(self.cursor).saturating_sub(gap.start));
             self.cursor = end;
         }
     }
@@ -100,18 +99,23 @@ pub(super) enum Alignment {
 /// The highest free range below `within.end`. `skipped` grows to the largest gap that was passed over.
 fn scan(tree: &Tree, within: Range<u64>, len: u64, align: u64, skipped: &mut u64) -> Option<u64> {
     let mut top = within.end;
-    let fit = |low: u64, top: u64| {
+    // Alignment may leave a gap above the place.
+    let fit = |low: u64, top: u64, skipped: &mut u64| {
         let addr = top.checked_sub(len)? & !(align - 1);
-        (addr >= low && addr >= within.start).then_some(addr)
+        if addr < low || addr < within.start {
+            return None;
+        }
+        *skipped = (*skipped).max(top - (addr + len));
+        Some(addr)
     };
     for (start, end) in tree.downwards_from(within.end) {
         if end < top {
-            if let Some(addr) = fit(end, top) {
+            if let Some(addr) = fit(end, top, skipped) {
                 return Some(addr);
             }
             *skipped = (*skipped).max(top - end);
         }
         top = top.min(start);
     }
-    fit(within.start, top)
+    fit(within.start, top, skipped)
 }

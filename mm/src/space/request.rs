@@ -76,6 +76,11 @@ pub struct MapRequest {
 }
 
 impl MapRequest {
+    /// What the area is to remember about 2 MiB pages: stacks never get any.
+    pub(crate) fn huge_policy(&self) -> HugePolicy {
+        if self.stack { HugePolicy::Never } else { self.huge }
+    }
+
     /// Private anonymous memory, anywhere.
     pub fn anonymous(len: u64, prot: Protection) -> Self {
         MapRequest {

@@ -94,12 +94,12 @@ impl Tree {
         self.map.range(..Start::new(range.end)).next_back().is_none_or(|(_, area)| area.end <= range.start)
     }
 
-    /// The free space around a range that itself counts as free: from the end of the area before to the start of the
+    /// The free space around a free range: from the end of the area before to the start of the
     /// one behind, or `limits`.
     pub(super) fn gap_around(&self, range: Range<u64>, limits: Range<u64>) -> Range<u64> {
         let before = self.map.range(..Start::new(range.start)).next_back().map_or(limits.start, |(_, area)| area.end);
         let behind = self.map.range(Start::new(range.end)..).next().map_or(limits.end, |(start, _)| start.get());
-        before.min(range.start)..behind.max(range.end)
+        before..behind
     }
 
     /// Takes the part of the lowest area that overlaps `range` out of the tree: its start and the part. What sticks

@@ -1,0 +1,113 @@
+//! Taking pages of an object out of all mappings: truncation, hole punching, eviction under pressure.
+
+use core::ops::Range;
+use core::sync::atomic::Ordering::*;
+
+use super::area::Area;
+use super::request::Sharing;
+use super::{AddressSpace, State};
+use crate::page_table::entry::{ACCESSED, CACHED, OWNED};
+use crate::page_table::gather::Gather;
+use crate::page_table::walk::{Slot, Visitor};
+use hal::addr::PAGE_SIZE;
+
+/// What happens to copies that private mappings made of a backing's pages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PrivateCopies {
+    /// They stay (hole punching, eviction).
+    Keep,
+    /// They go (truncation: SIGBUS on the next access).
+    Drop,
+}
+
+impl State {
+    /// The parts of areas that show these pages of an object.
+    pub(super) fn views(&self, backing_id: u64, pages: Range<u64>) -> impl Iterator<Item = (Range<u64>, &Area)> {
+        self.tree.iter().filter_map(move |(start, area)| {
+            let object = area.object.as_ref().filter(|object| object.backing.id() == backing_id)?;
+            let first = object.offset / PAGE_SIZE;
+            let behind = first + (area.end - start) / PAGE_SIZE;
+            let (from, upto) = (pages.start.max(first), pages.end.min(behind));
+            let address = |page: u64| start + (page - first) * PAGE_SIZE;
+            (from < upto).then(|| (address(from)..address(upto), area))
+        })
+    }
+}
+
+impl AddressSpace {
+    /// Takes the pages of a backing out of every mapping (truncation, hole punching, eviction). With
+    /// `PrivateCopies::Drop` (truncation) copies made by writes to private mappings go too. May sleep.
+    pub fn invalidate(&self, backing_id: u64, pages: Range<u64>, copies: PrivateCopies) {
+        let state = &*self.state.write();
+        let mut gather = self.gather();
+        for (part, _) in state.views(backing_id, pages) {
+            // Edges of 2 MiB mappings of objects are taken out whole, which needs no table; private copies are small.
+            let _ = self.tables.split_edges(part.start, part.end, &mut gather);
+            self.tables.visit(part, &mut DropPages { gather: &mut gather, copies });
+        }
+    }
+
+    /// Unmaps pages of objects that were not accessed lately, until about `wanted` are unmapped. Does nothing when the
+    /// lock is not to be had at once. Returns how many it unmapped.
+    pub(crate) fn unmap_clean_pages(&self, wanted: usize) -> usize {
+        let Some(state) = self.state.try_read() else { return 0 };
+        let mut gather = self.gather();
+        // The second round takes what the first has found accessed.
+        let mut unmapped = 0;
+        for _ in 0..2 {
+            for (start, area) in state.tree.iter().filter(|(_, area)| area.object.is_some()) {
+                if unmapped >= wanted {
+                    return unmapped;
+                }
+                if area.sharing == Sharing::Shared && area.object.as_ref().is_some_and(|o| !o.backing.tracks_dirty()) {
+                    // Memory without a disk behind it: unmapping frees nothing.
+                    continue;
+                }
+                let mut clock = Clock { gather: &mut gather, unmapped: 0, wanted: wanted - unmapped };
+                self.tables.visit(start..area.end, &mut clock);
+                unmapped += clock.unmapped;
+            }
+        }
+        unmapped
+    }
+}
+
+/// Empties slots that show the object itself, or all.
+struct DropPages<'g, 'a> {
+    gather: &'g mut Gather<'a>,
+    copies: PrivateCopies,
+}
+
+impl Visitor for DropPages<'_, '_> {
+    fn leaf(&mut self, slot: Slot, addr: u64) {
+        // The lock is held exclusively, so nobody else changes more than accessed and dirty.
+        if self.copies == PrivateCopies::Keep && slot.entry.load(Acquire) & OWNED != 0 {
+            return;
+        }
+        let old = slot.entry.swap(0, AcqRel);
+        self.gather.add(old, addr, slot.level);
+    }
+}
+
+/// Second-chance replacement on the accessed bit. The lock is held shared: faults run at the same time.
+struct Clock<'g, 'a> {
+    gather: &'g mut Gather<'a>,
+    unmapped: usize,
+    wanted: usize,
+}
+
+impl Visitor for Clock<'_, '_> {
+    fn leaf(&mut self, slot: Slot, addr: u64) {
+        let old = slot.entry.load(Acquire);
+        if old == 0 || old & OWNED != 0 || slot.level != 1 || self.unmapped >= self.wanted {
+            return;
+        }
+        if old & ACCESSED != 0 {
+            // Translations stay, which the mark remembers; the CPU sets the bit again once they have gone by themselves.
+            let _ = slot.entry.compare_exchange(old, old & !ACCESSED | CACHED, AcqRel, Acquire);
+        } else if slot.entry.compare_exchange(old, 0, AcqRel, Acquire).is_ok() {
+            self.gather.add(old, addr, 1);
+            self.unmapped += 1;
+        }
+    }
+}
