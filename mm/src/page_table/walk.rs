@@ -140,6 +140,19 @@ impl Tables {
         }
     }
 
+    /// The level 1 slot of `addr`, occupied or not, if its table exists.
+    pub(crate) fn find_small(&self, addr: u64) -> Option<Slot> {
+        let mut table = Table::at(self.root);
+        for level in (2..=4).rev() {
+            let value = table.entry(index(addr, level)).load(Acquire);
+            if value == 0 || entry::is_huge(value) {
+                return None;
+            }
+            table = Table::below(value);
+        }
+        Some(Slot { entry: table.entry(index(addr, 1)), level: 1 })
+    }
+
     /// Shows every occupied slot in the range to the visitor, in order of address. Empty upper levels are skipped.
     pub(crate) fn visit(&self, range: Range<u64>, visitor: &mut impl Visitor) {
         if range.start < range.end {
