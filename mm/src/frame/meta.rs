@@ -70,8 +70,9 @@ impl MetaTable {
 
     /// The entry of a frame whose region is in use.
     #[inline]
-    pub(crate) fn get(&self, pfn: Pfn) -> &FrameMeta {
-        // SAFETY: callers name frames of populated regions only; there the array is present, and entries are atomics.
+    pub(crate) fn get(&self, pfn: Pfn) -> &'static FrameMeta {
+        // SAFETY: callers name frames of populated regions only; there the array is present
+        // for ever, and entries are atomics.
         unsafe { &*self.base.add(pfn as usize) }
     }
 

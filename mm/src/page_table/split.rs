@@ -28,6 +28,14 @@ impl Tables {
         Ok(())
     }
 
+    /// Makes sure that `addr` is not mapped by 2 MiB, even if it is the first byte of such a mapping.
+    pub(crate) fn split_at(&self, addr: u64, gather: &mut Gather) -> Result<(), NoTable> {
+        match self.find(addr) {
+            Some(slot) if slot.level == 2 => self.split(slot, addr & !(HUGE_PAGE_SIZE - 1), gather),
+            _ => Ok(()),
+        }
+    }
+
     fn split(&self, slot: Slot, addr: u64, gather: &mut Gather) -> Result<(), NoTable> {
         if slot.entry.load(Relaxed) & OWNED == 0 {
             let old = slot.entry.swap(0, AcqRel);

@@ -23,7 +23,7 @@ use crate::page_table::entry;
 /// How often a page may be lost between being read and being mapped before the fault gives up.
 const ATTEMPTS: u32 = 16;
 /// After so many the page is taken although the object does not return it any more: it does not cache.
-const TRUSTING: u32 = 8;
+const TRUSTING: u32 = 3;
 /// Rounds of reclaim before memory counts as out.
 const RECLAIMS: u32 = 3;
 

@@ -1,0 +1,118 @@
+//! madvise.
+
+use alloc::{sync::Arc, vec::Vec};
+use core::ops::Range;
+
+use super::request::{Access, Advice, HugePolicy, Sharing};
+use super::unmap::checked_range;
+use super::{AddressSpace, FaultError, MapError, State};
+use crate::backing::Backing;
+
+/// A part of an object.
+type Piece = (Arc<dyn Backing>, Range<u64>);
+
+impl AddressSpace {
+    /// Applies advice; `MapError::NotMapped` when there was a hole (the rest is done, as on Linux).
+    pub fn advise(&self, start: u64, len: u64, advice: Advice) -> Result<(), MapError> {
+        if len == 0 && start.is_multiple_of(4096) {
+            return Ok(());
+        }
+        let range = checked_range(start, len)?;
+        match advice {
+            Advice::DontNeed | Advice::Free => self.discard(range, advice),
+            Advice::HugePage => self.set_huge_policy(range, HugePolicy::Always),
+            Advice::NoHugePage => self.set_huge_policy(range, HugePolicy::Never),
+            Advice::PopulateRead => self.populate_checked(range, Access::default()),
+            Advice::PopulateWrite => self.populate_checked(range, Access { write: true, fetch: false }),
+            Advice::WillNeed => {
+                let (pieces, result) = self.objects(&range, |_| true);
+                pieces.into_iter().for_each(|(backing, pages)| backing.prefetch(pages));
+                result
+            }
+            Advice::Remove => self.punch(range),
+            Advice::Neutral => holes(&self.state.read(), &range),
+        }
+    }
+
+    /// The pages go at once.
+    fn discard(&self, range: Range<u64>, advice: Advice) -> Result<(), MapError> {
+        let state = &*self.state.write();
+        let mut gather = self.gather();
+        if advice == Advice::Free && state.tree.overlapping(range.clone()).any(|(_, area)| !area.is_anonymous()) {
+            return Err(MapError::Invalid);
+        }
+        self.tables.split_edges(range.start, range.end, &mut gather).map_err(|_| MapError::NoMemory)?;
+        self.note_peak();
+        self.tables.zap(range.clone(), range.clone(), &mut gather);
+        holes(state, &range)
+    }
+
+    fn set_huge_policy(&self, range: Range<u64>, huge: HugePolicy) -> Result<(), MapError> {
+        let state = &mut *self.state.write();
+        if state.tree.len() + 2 > state.limits.areas {
+            return Err(MapError::NoMemory);
+        }
+        let result = holes(state, &range);
+        let mut at = range.start;
+        while let Some((start, mut area)) = state.tree.carve(at..range.end) {
+            at = area.end;
+            // Stacks stay as they are.
+            area.huge = if area.stack { HugePolicy::Never } else { huge };
+            state.tree.insert(start, area);
+            if at >= range.end {
+                break;
+            }
+        }
+        result
+    }
+
+    fn populate_checked(&self, range: Range<u64>, access: Access) -> Result<(), MapError> {
+        holes(&self.state.read(), &range)?;
+        self.populate(range, access).map_err(|error| match error {
+            FaultError::NotMapped => MapError::NotMapped,
+            FaultError::Denied => MapError::Invalid,
+            FaultError::BeyondEnd | FaultError::Io => MapError::Io,
+            FaultError::NoMemory => MapError::NoMemory,
+        })
+    }
+
+    fn punch(&self, range: Range<u64>) -> Result<(), MapError> {
+        let (pieces, result) = self.objects(&range, |sharing| sharing == Sharing::Shared);
+        result?;
+        if pieces.is_empty() {
+            return Err(MapError::Invalid);
+        }
+        for (backing, pages) in pieces {
+            if !backing.punch_hole(pages) {
+                return Err(MapError::NotSupported);
+            }
+        }
+        Ok(())
+    }
+
+    /// The objects in a range, to be used without the lock, and whether there were holes.
+    fn objects(&self, range: &Range<u64>, wanted: impl Fn(Sharing) -> bool) -> (Vec<Piece>, Result<(), MapError>) {
+        let state = self.state.read();
+        let mut pieces = Vec::new();
+        for (start, area) in state.tree.overlapping(range.clone()).filter(|(_, area)| wanted(area.sharing)) {
+            let part = start.max(range.start)..area.end.min(range.end);
+            if let Some((backing, pages)) = area.object_pages(start, part) {
+                pieces.push((backing.clone(), pages));
+            }
+        }
+        let result = holes(&state, range);
+        (pieces, result)
+    }
+}
+
+/// An error if a page of the range is in no area.
+fn holes(state: &State, range: &Range<u64>) -> Result<(), MapError> {
+    let mut at = range.start;
+    for (start, area) in state.tree.overlapping(range.clone()) {
+        if start > at {
+            return Err(MapError::NotMapped);
+        }
+        at = area.end;
+    }
+    if at < range.end { Err(MapError::NotMapped) } else { Ok(()) }
+}
