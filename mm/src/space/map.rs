@@ -45,9 +45,8 @@ impl AddressSpace {
         if state.tree.len() + 1 + usize::from(replaces) > state.limits.areas {
             return Err(MapError::NoMemory);
         }
-        if request.sharing == Sharing::Shared && request.backing.is_none() && !request.no_reserve {
-            check_commit(len)?;
-        } else if wants_account(request) {
+        let shared_memory = request.sharing == Sharing::Shared && request.backing.is_none() && !request.no_reserve;
+        if shared_memory || wants_account(request) {
             check_commit(len)?;
         }
         let wanted = state.tree.totals.virtual_bytes.saturating_add(len);

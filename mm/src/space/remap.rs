@@ -12,7 +12,7 @@ use super::request::{MapRequest, Placement, Remap, Sharing};
 use super::unmap::Afterwards;
 use super::{AddressSpace, MapError, State};
 use crate::page_table::gather::Gather;
-use crate::page_table::walk::{Slot, Visitor};
+use crate::page_table::walk::{Slot, Tables, Visitor};
 
 impl AddressSpace {
     /// Grows, shrinks or moves a mapping; returns its new address.
@@ -135,7 +135,7 @@ impl AddressSpace {
             backing.note_unmapped(pages);
         }
         state.tree.insert(to, moved);
-        self.tables.visit(old.clone(), &mut Move { space: self, from: old.start, to, gather });
+        self.tables.visit(old.clone(), &mut Move { tables: &self.tables, from: old.start, to, gather });
         match afterwards {
             OldRange::Keep => state.tree.insert(old.start, area),
             OldRange::Unmap => {
@@ -192,7 +192,7 @@ fn grow(state: &mut State, grown: Range<u64>) {
 
 /// Moves entries to slots whose tables `make_room` has made.
 struct Move<'g, 'a> {
-    space: &'a AddressSpace,
+    tables: &'g Tables,
     from: u64,
     to: u64,
     gather: &'g mut Gather<'a>,
@@ -202,7 +202,7 @@ impl Visitor for Move<'_, '_> {
     fn leaf(&mut self, slot: Slot, addr: u64) {
         let old = slot.entry.swap(0, AcqRel);
         self.gather.note_change(old, addr, slot.level);
-        match self.space.tables.find_small(addr - self.from + self.to) {
+        match self.tables.find_small(addr - self.from + self.to) {
             Some(place) => place.entry.store(old, Release),
             // Cannot be: but then the page is lost, not leaked.
             None => self.gather.add(old, addr, slot.level),

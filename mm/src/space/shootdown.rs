@@ -89,12 +89,14 @@ const IDLE: u32 = 1;
 const STALE: u32 = 2;
 
 impl Target {
-    const NEW: Target = Target {
-        queue: SpinLock::new(Queue { ranges: [Flush::NOTHING; QUEUE], count: 0 }),
-        posted: AtomicU64::new(0),
-        served: AtomicU64::new(0),
-        state: AtomicU32::new(ACTIVE),
-    };
+    const fn new() -> Self {
+        Target {
+            queue: SpinLock::new(Queue { ranges: [Flush::NOTHING; QUEUE], count: 0 }),
+            posted: AtomicU64::new(0),
+            served: AtomicU64::new(0),
+            state: AtomicU32::new(ACTIVE),
+        }
+    }
 
     /// Marks an idle vCPU. False: it is active.
     fn mark_idle(&self) -> bool {
@@ -136,7 +138,7 @@ impl Target {
     }
 }
 
-static TARGETS: PerCpu<Target> = PerCpu::new([const { Padded::new(Target::NEW) }; MAX_CPUS]);
+static TARGETS: PerCpu<Target> = PerCpu::new([const { Padded::new(Target::new()) }; MAX_CPUS]);
 
 /// Makes every vCPU drop the translations, and returns when all have. Interrupts are on and no spin lock is held
 /// (unless only one vCPU runs).
