@@ -110,23 +110,27 @@ pub(crate) fn created() -> u64 {
     CREATED.load(Ordering::Relaxed)
 }
 
-/// Whether `test` holds for every living application thread. Stops at the first for which it does not; that one is asked
-/// first next time, so that the ordinary answer, no, costs one look.
-pub(crate) fn every_application_thread(test: impl Fn(&Thread) -> bool) -> bool {
+/// How many application threads live, if `test` holds for each. Stops at the first for which it does not; that one is
+/// asked first next time, so that the ordinary answer, no, costs one look.
+pub(crate) fn every_application_thread(test: impl Fn(&Thread) -> bool) -> Option<usize> {
     static COUNTEREXAMPLE: AtomicU64 = AtomicU64::new(0);
     let hint = COUNTEREXAMPLE.load(Ordering::Relaxed) as u32;
     if get(hint).is_some_and(|thread| thread.is_application() && !test(&thread)) {
-        return false;
+        return None;
     }
-    let mut after = 0;
+    let (mut after, mut count) = (0, 0);
     loop {
         let next: Option<ThreadRef> = THREADS.lock().lower_bound(Bound::Excluded(&after)).clone_pointer();
-        let Some(thread) = next else { return true };
+        let Some(thread) = next else { return Some(count) };
         after = thread.id();
-        if thread.is_application() && !test(&thread) {
-            COUNTEREXAMPLE.store(after.into(), Ordering::Relaxed);
-            return false;
+        if !thread.is_application() {
+            continue;
         }
+        if !test(&thread) {
+            COUNTEREXAMPLE.store(after.into(), Ordering::Relaxed);
+            return None;
+        }
+        count += 1;
     }
 }
 

@@ -66,9 +66,7 @@ pub(crate) fn run_start(thread: &Thread) {
 /// [`reap`], since nobody can free the stack that he stands on.
 pub fn exit_current() -> ! {
     reap();
-    let current = crate::current();
-    let registered = registry::remove(&current);
-    drop(current);
+    let registered = registry::remove(&crate::current());
     machine::exit(registered)
 }
 

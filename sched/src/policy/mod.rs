@@ -6,4 +6,4 @@ mod run_queue;
 mod tests;
 
 pub(crate) use fair::Fair;
-pub(crate) use run_queue::{Arrival, Effect, RunQueue, Runnable};
+pub(crate) use run_queue::{Arrival, Effect, RunQueue, Runnable, SLICE_NS};

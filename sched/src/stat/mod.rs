@@ -74,12 +74,8 @@ pub fn idle_hook(hook: fn()) {
 /// any more. Never true by accident; may be false when threads move at this very moment: ask again later.
 pub fn all_blocked_forever() -> bool {
     let none_can_wake = || {
-        let mut any = false;
-        let all = registry::every_application_thread(|thread| thread.park.is_forever());
-        if all {
-            any = registry::all().iter().any(|thread| thread.is_application());
-        }
-        all && any && !timer::application_armed()
+        registry::every_application_thread(|thread| thread.park.is_forever()).is_some_and(|threads| threads > 0)
+            && !timer::application_armed()
     };
     // One look is not enough: a thread seen waiting may be woken by one that is looked at later, when that waits too. A
     // thread that was woken after the first look either is seen awake by the second, or has passed through the

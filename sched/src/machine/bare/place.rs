@@ -3,7 +3,7 @@
 use super::cpu::{CPUS, IDLE, claim, poke};
 use super::switch::{runnable, running};
 use super::tick;
-use crate::policy::{Arrival, Effect, RunQueue, Runnable};
+use crate::policy::{Arrival, Effect, RunQueue, Runnable, SLICE_NS};
 use crate::{CpuSet, Thread, ThreadRef};
 use core::sync::atomic::{AtomicU32, Ordering, fence};
 use hal::context::WorkFlags;
@@ -121,6 +121,10 @@ fn enqueue(target: usize, me: usize, thread: &Thread, why: Why, hand_over: bool,
         Effect::Quiet => {}
         Effect::Preempt if target == me => {
             running().work_flags().set(WorkFlags::RESCHED);
+            if busy {
+                // Kernel code that is not interrupted does not look at its flags: no later than this it is.
+                tick::program_timer(now_ns + SLICE_NS);
+            }
         }
         Effect::ArmSlice(end_ns) if target == me => tick::program_timer(end_ns),
         Effect::Preempt | Effect::ArmSlice(_) => poke(target),
