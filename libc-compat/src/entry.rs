@@ -1,1 +1,132 @@
-//! Every way from the application into the kernel and back.
+//! Every way from the application into the kernel and back, top to bottom.
+//!
+//! ```text
+//!  `syscall`           fault                      interrupt
+//!     |                  |                            |
+//!  hal: trap frame on the thread's kernel stack, interrupts on
+//!     |                  |                            |
+//!  syscall()          fault()                     (hal, sched)
+//!     |                  |- mm resolves it ------------|
+//!  table::handler        `- signal of this thread -----|
+//!     |                                                |
+//!     `---------- hal: work flags set? ----------------'
+//!                        |  yes: return_work() until none is set
+//!                        v
+//!                   application
+//! ```
+//! There is no change of ring or page table on the way: it is one call chain. The kernel's wiring passes [`syscall`],
+//! [`fault`] and [`return_work`] to hal as hooks.
+
+use crate::errno::SysResult;
+use crate::process::{ExitStatus, running, task_of};
+use crate::signal::{self, SigInfo, deliver};
+use crate::syscall::{self, Call, table, thread};
+use crate::task::Task;
+use core::sync::atomic::Ordering;
+use hal::addr::USER_END;
+use hal::context::WorkFlags;
+use hal::trap::{Fault, FaultOutcome, TrapFrame};
+use mm::{Access, FaultError};
+
+/// Reads the command line's switches and prepares what the first process needs. Called once, before any runs.
+pub fn init() {
+    if hal::boot_info::option("strace").is_some() {
+        syscall::enable_trace();
+    }
+    crate::vdso::init();
+    crate::deadlock::init();
+}
+
+/// [`hal::trap::Hooks::syscall`]: a system call (path 2).
+pub fn syscall(frame: &mut TrapFrame) {
+    let thread = sched::current();
+    let task = task_of(&thread).expect("system calls come from application threads only");
+    let number = frame.error;
+    let mut call = Call::new(frame, &thread, task);
+    let result: SysResult =
+        if syscall::trace_enabled() { syscall::traced(&mut call) } else { table::handler(number)(&mut call) };
+    frame.rax = match result {
+        Ok(value) => value,
+        Err(error) => {
+            if error.is_restart() {
+                // The signal step turns it into EINTR or a restart before the application could see it.
+                thread.work_flags().set(WorkFlags::SIGNAL);
+            }
+            error.to_rax()
+        }
+    };
+}
+
+/// [`hal::trap::Hooks::fault`]: a fault (path 3).
+pub fn fault(frame: &mut TrapFrame, fault: &Fault) -> FaultOutcome {
+    let info = match *fault {
+        Fault::Page { addr, write, fetch, .. } if addr < USER_END => {
+            match mm::space().fault(addr, Access { write, fetch }) {
+                Ok(()) => {
+                    count_fault(frame);
+                    return FaultOutcome::Handled;
+                }
+                Err(FaultError::NoMemory) => return out_of_memory(frame, addr),
+                Err(error) => signal::fault::page_fault_info(addr, error),
+            }
+        }
+        _ => signal::fault::info(frame, fault),
+    };
+    if !frame.is_app() {
+        // A bad pointer given to a call: hal's fix-up makes it EFAULT. Anything else is a bug of the kernel.
+        return FaultOutcome::Unhandled;
+    }
+    raise_fault(frame, fault, &info);
+    FaultOutcome::Handled
+}
+
+fn raise_fault(frame: &mut TrapFrame, fault: &Fault, info: &SigInfo) {
+    let thread = sched::current();
+    let task = task_of(&thread).expect("application code runs on application threads only");
+    signal::fault::remember(&task.last_fault, frame, fault);
+    if syscall::trace_enabled() {
+        log::info!("[{}] --- {} code {} addr {:#x} rip {:#x}", task.tid(), signal::set::name(info.signo()), info.code,
+            info.fields[0], frame.rip);
+    }
+    deliver::deliver_fault(frame, &thread, task, info);
+}
+
+/// getrusage(2): ru_minflt. Only the thread itself writes the counter.
+fn count_fault(frame: &TrapFrame) {
+    if !frame.is_app() {
+        return;
+    }
+    let thread = sched::current();
+    if let Some(task) = task_of(&thread) {
+        task.minor_faults.store(task.minor_faults.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+}
+
+/// Memory is out, after reclaim: the process ends and says so.
+#[cold]
+fn out_of_memory(frame: &TrapFrame, addr: u64) -> FaultOutcome {
+    if let Some(process) = running() {
+        if !process.is_ending() {
+            log::error!("out of memory: no frame for the application's page at {:#x}", addr & !0xfff);
+        }
+        process.request_exit(ExitStatus::OutOfMemory);
+    }
+    if frame.is_app() { FaultOutcome::Handled } else { FaultOutcome::Unhandled }
+}
+
+/// [`hal::trap::Hooks::return_work`]: the current thread is about to go back to the application and has work flags.
+pub fn return_work(frame: &mut TrapFrame) {
+    let thread = sched::current();
+    let flags = thread.work_flags().get();
+    let task: Option<&Task> = task_of(&thread);
+    let Some(task) = task else { return sched::preempt_point() };
+    if flags & WorkFlags::STOP != 0 {
+        thread::leave_stopped(&thread, task);
+    }
+    if flags & WorkFlags::RESCHED != 0 {
+        sched::preempt_point();
+    }
+    if flags & WorkFlags::SIGNAL != 0 {
+        deliver::deliver(frame, &thread, task);
+    }
+}

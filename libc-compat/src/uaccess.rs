@@ -14,7 +14,7 @@ macro_rules! plain {
     ($($type:ty),* $(,)?) => {
         $(
             // SAFETY: integers and C structures of integers that Linux's ABI lays out without padding.
-            unsafe impl Plain for $type {}
+            unsafe impl $crate::uaccess::Plain for $type {}
         )*
     };
 }

@@ -2,6 +2,7 @@
 //! closes the descriptors, gives the address space back and wakes who waits.
 
 use super::{Process, RUNNING};
+use core::sync::atomic::{AtomicU8, Ordering};
 use hal::context::WorkFlags;
 use hal::sync::SpinLock;
 use sched::Completion;
@@ -39,12 +40,13 @@ impl ExitStatus {
 /// The end of a process, as far as it has come.
 pub(super) struct ExitState {
     status: SpinLock<Option<ExitStatus>>,
+    first_thread_code: AtomicU8,
     pub(super) finished: Completion,
 }
 
 impl ExitState {
     pub(super) const fn new() -> Self {
-        Self { status: SpinLock::new(None), finished: Completion::new() }
+        Self { status: SpinLock::new(None), first_thread_code: AtomicU8::new(0), finished: Completion::new() }
     }
     pub(super) fn requested(&self) -> Option<ExitStatus> {
         *self.status.lock()
@@ -74,19 +76,20 @@ impl Process {
         self.exit.requested().is_some()
     }
 
-    /// The calling thread leaves the process; the last one out ends it. User memory must not be touched after.
+    /// The calling thread leaves the process with `code`; the last one out ends it. Without an exit_group the status
+    /// is the first thread's code (wait(2)). User memory must not be touched after.
     pub(crate) fn leave(&self, thread: &sched::Thread, code: u8) {
-        let last = {
-            let mut threads = self.threads.lock();
-            self.ended_cpu_ns.fetch_add(thread.cpu_time_ns(), core::sync::atomic::Ordering::Relaxed);
-            let left = threads.remove(&thread.id());
-            let last = threads.is_empty();
-            drop(threads);
-            // Outside the lock; the scheduler has its own reference to the running thread.
-            drop(left);
-            last
-        };
-        if last {
+        if thread.id() == self.pid() {
+            self.exit.first_thread_code.store(code, Ordering::Relaxed);
+        }
+        let mut threads = self.lock_threads();
+        let left = threads.remove(&thread.id());
+        self.ended_cpu_ns.fetch_add(thread.cpu_time_ns(), Ordering::Relaxed);
+        // A thread that was born while the process ended was never in the list.
+        let is_last = left.is_some() && threads.is_empty();
+        drop(threads);
+        if is_last {
+            let code = self.exit.first_thread_code.load(Ordering::Relaxed);
             self.exit.status.lock().get_or_insert(ExitStatus::Exited(code));
             self.finish();
         }

@@ -29,6 +29,7 @@ mod trace;
 pub mod unsupported;
 
 pub use crate::errno::{Errno, SysResult};
+pub(crate) use trace::traced;
 pub use trace::{enable_trace, trace_enabled};
 
 use crate::process::Process;

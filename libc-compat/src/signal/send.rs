@@ -1,0 +1,117 @@
+//! Sending: queue the signal, then make a thread look.
+
+use super::info::{SI_TKILL, SI_USER, SigInfo};
+use super::queue::Queued;
+use super::set::{self, SigSet};
+use crate::Errno;
+use crate::process::{ExitStatus, Process, task_of};
+use crate::task::Task;
+use hal::context::WorkFlags;
+use sched::Thread;
+
+/// Sends to the process: any thread that does not block the signal takes it (kill(2), alarm(2), timers).
+pub fn send_to_process(process: &Process, info: SigInfo) -> Result<(), Errno> {
+    let signo = info.signo();
+    if signo == set::SIGKILL {
+        process.request_exit(ExitStatus::Signaled { signo, core: false });
+        return Ok(());
+    }
+    let threads = process.lock_threads();
+    // As Linux: whether an ignored signal is dropped is asked of the first thread.
+    let first = threads.values().next().and_then(|thread| task_of(thread));
+    if first.is_none_or(|task| is_dropped(process, task, signo)) {
+        return Ok(());
+    }
+    match process.signals.pending.push(info) {
+        Queued::Full => return Err(Errno::EAGAIN),
+        Queued::Already => return Ok(()),
+        Queued::Yes => {}
+    }
+    if let Some(thread) = threads.values().find(|thread| wants(thread, signo)) {
+        wake(thread);
+    }
+    Ok(())
+}
+
+/// Sends to one thread (tgkill(2), SIGEV_THREAD_ID).
+pub fn send_to_thread(thread: &Thread, info: SigInfo) -> Result<(), Errno> {
+    let Some(task) = task_of(thread) else { return Err(Errno::ESRCH) };
+    let signo = info.signo();
+    if signo == set::SIGKILL {
+        task.process().request_exit(ExitStatus::Signaled { signo, core: false });
+        return Ok(());
+    }
+    if is_dropped(task.process(), task, signo) {
+        return Ok(());
+    }
+    if task.signals.pending.push(info) == Queued::Full {
+        return Err(Errno::EAGAIN);
+    }
+    if wants(thread, signo) {
+        wake(thread);
+    }
+    Ok(())
+}
+
+/// Sends to thread `tid` of the process, as tgkill(2) by the process itself; for SIGPIPE of a write and the like.
+pub fn raise(task: &Task, thread: &Thread, signo: u8) {
+    // A standard signal is never refused.
+    let _ = send_to_thread(thread, SigInfo::sent(signo, SI_TKILL, task.process().pid()));
+}
+
+/// kill(2) from outside of the machine's only process: the control channel, the power button.
+pub fn send_from_outside(process: &Process, signo: u8) {
+    if signo == 0 || signo > set::MAX {
+        return;
+    }
+    // Refused only when memory is out; whoever asks outside can ask again.
+    let _ = send_to_process(process, SigInfo::sent(signo, SI_USER, 0));
+}
+
+/// The signal would have no effect, and is not blocked (a blocked one is kept: its action may change meanwhile).
+fn is_dropped(process: &Process, task: &Task, signo: u8) -> bool {
+    process.signals.actions.ignored().contains(signo)
+        && !task.signals.mask().contains(signo)
+        && !task.signals.waited().contains(signo)
+}
+
+fn wants(thread: &Thread, signo: u8) -> bool {
+    task_of(thread)
+        .is_some_and(|task| !task.signals.mask().contains(signo) || task.signals.waited().contains(signo))
+}
+
+fn wake(thread: &Thread) {
+    thread.work_flags().set(WorkFlags::SIGNAL);
+    thread.kick();
+}
+
+/// Finds another thread than `leaving` (which now blocks them, or ends) for the process's pending signals.
+pub(crate) fn retarget(process: &Process, leaving: u32) {
+    let pending = process.signals.pending.set();
+    if pending.is_empty() {
+        return;
+    }
+    let threads = process.lock_threads();
+    let mut left = pending;
+    for thread in threads.values().filter(|thread| thread.id() != leaving) {
+        let Some(task) = task_of(thread) else { continue };
+        let takes = left.without(task.signals.mask().without(task.signals.waited()));
+        if !takes.is_empty() {
+            wake(thread);
+            left = left.without(takes);
+        }
+        if left.is_empty() {
+            return;
+        }
+    }
+}
+
+/// An action became "ignore": what is pending of the signal goes (sigaction(2), POSIX 3.3.1.3).
+pub(crate) fn discard_everywhere(process: &Process, signo: u8) {
+    let gone = SigSet::of(signo);
+    process.signals.pending.discard(gone);
+    let threads = process.lock_threads();
+    for task in threads.values().filter_map(|thread| task_of(thread)) {
+        task.signals.pending.discard(gone);
+    }
+}
