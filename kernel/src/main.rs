@@ -20,11 +20,12 @@ const LAST_CALIBRATION_NS: u64 = 3_000_000_000;
 #[unsafe(no_mangle)]
 fn kernel_main() -> ! {
     mm::init(hal::boot_info::get());
-    hal::stack::set_provider(mm::kernel_stack::provider());
+    hal::stack::set_provider(&mm::kernel_stack::POOL);
     hal::trap::set_hooks(init::HOOKS);
     hal::log::mark("memory ready");
     hal::clock::refine();
     sched::init_boot_cpu();
+    sched::stat::around_halt(mm::space::shootdown::enter_idle, mm::space::shootdown::leave_idle);
     let cpus = hal::smp::start_others(sched::start_cpu);
     log::info!("{cpus} vCPUs");
     hal::log::mark("vCPUs ready");

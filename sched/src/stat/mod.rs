@@ -69,6 +69,12 @@ pub fn idle_hook(hook: fn()) {
     machine::set_idle_hook(hook);
 }
 
+/// `before` runs right before a vCPU halts, `after` right after, both with interrupts masked: `mm` spares halted vCPUs
+/// the translation flushes. Interrupt handlers that end the halt run in between.
+pub fn around_halt(before: fn(), after: fn()) {
+    machine::set_around_halt(before, after);
+}
+
 /// Whether every application thread is in an untimed futex wait and no application timer is armed (false when there is no
 /// application thread). With no descriptor or signal to come from outside, which the caller knows, nothing can wake them
 /// any more. Never true by accident; may be false when threads move at this very moment: ask again later.

@@ -17,6 +17,13 @@ pub(crate) fn set_idle_hook(hook: fn()) {
     HOOK.call_once(|| hook);
 }
 
+static AROUND_HALT: Once<(fn(), fn())> = Once::new();
+
+/// See [`crate::stat::around_halt`]. The first ones stay.
+pub(crate) fn set_around_halt(before: fn(), after: fn()) {
+    AROUND_HALT.call_once(|| (before, after));
+}
+
 /// The code that runs on this vCPU becomes its idle thread.
 pub(crate) fn init_cpu() {
     let _irq = irq::IrqGuard::mask();
@@ -57,7 +64,10 @@ pub(crate) fn run_idle() -> ! {
         schedule(Leave::Runnable);
         let still_idle = IDLE.load(Ordering::SeqCst) & bit != 0;
         if still_idle && CPUS.of(id).queued.load(Ordering::Relaxed) == 0 {
+            let around = AROUND_HALT.get();
+            around.inspect(|(before, _)| before());
             irq::wait_for_interrupt();
+            around.inspect(|(_, after)| after());
         }
     }
 }

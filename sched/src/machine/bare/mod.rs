@@ -17,7 +17,7 @@ use hal::context::Context;
 use hal::stack::{self, KERNEL_STACK_PAGES, KernelStack};
 
 pub(crate) use counters::{cpu_stat, load_integral_ns, passes, runnable};
-pub(crate) use idle::{init_cpu, run_idle, set_idle_hook};
+pub(crate) use idle::{init_cpu, run_idle, set_around_halt, set_idle_hook};
 pub(crate) use place::{interrupt, launch, make_runnable};
 pub(crate) use switch::{block, current, exit, preempt, yield_now};
 pub(crate) use tick::{executor, program_timer, reschedule_interrupt, timer_interrupt};
