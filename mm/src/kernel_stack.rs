@@ -28,7 +28,12 @@ struct Link {
     hi: u64,
 }
 
-/// Gives sched its stacks; the kernel's wiring registers it by `hal::stack::set_provider(&POOL)`.
+/// What the kernel's wiring gives to `hal::stack::set_provider`.
+pub fn provider() -> &'static dyn StackProvider {
+    &POOL
+}
+
+/// Gives sched its stacks.
 pub struct StackPool(SpinLock<Spare>);
 
 /// The one pool.
