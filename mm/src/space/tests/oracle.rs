@@ -133,7 +133,7 @@ fn run(ops: &[Op], huge: HugePages, tracks: bool) {
     }
     let mut expected_areas = 0;
     let mut mapped = 0;
-    for page in 0..PAGES + 800 {
+    for page in 0..PAGES + 1100 {
         let expected = model.load(page);
         assert_eq!(space.load(addr(page)), expected, "page {page}");
         mapped += u64::from(model.pages.contains_key(&page));
@@ -166,7 +166,7 @@ fn step(space: &AddressSpace, file: &Arc<TestFile>, model: &mut Model, op: &Op) 
         Op::Map { at, len, prot: bits } => {
             space.at(addr(at), len * PAGE_SIZE, prot(bits));
             let fresh = Page { prot: prot(bits), source: Source::Own(0), origin: Source::Own(0) };
-            (at..at + len).for_each(|page| drop(model.pages.insert(page, fresh)));
+            (at..at + len).for_each(|page| { model.pages.insert(page, fresh); });
         }
         Op::MapFile { at, len, offset, prot: bits, shared } => {
             let sharing = if shared { Sharing::Shared } else { Sharing::Private };
@@ -179,7 +179,7 @@ fn step(space: &AddressSpace, file: &Arc<TestFile>, model: &mut Model, op: &Op) 
         }
         Op::Unmap { at, len } => {
             space.unmap(addr(at), len * PAGE_SIZE).expect("valid");
-            (at..at + len).for_each(|page| drop(model.pages.remove(&page)));
+            (at..at + len).for_each(|page| { model.pages.remove(&page); });
         }
         Op::Protect { at, len, prot: bits } => {
             let result = space.protect(addr(at), len * PAGE_SIZE, prot(bits));
@@ -248,7 +248,7 @@ fn step(space: &AddressSpace, file: &Arc<TestFile>, model: &mut Model, op: &Op) 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(80))]
     #[test]
     fn verbs_do_what_the_simple_model_does(
         ops in proptest::collection::vec(op(), 1..60),
