@@ -41,6 +41,12 @@ fn private_mappings_copy_on_write() {
     space.store(BASE + 2 * PAGE_SIZE, 97).expect("writable");
     space.store(BASE, 96).expect("writable");
     assert_eq!(file.byte(4), TestFile::initial(4));
+    // The same for a page that is mapped, but not copied yet, while the right to write comes back.
+    assert_eq!(space.load(BASE + 3 * PAGE_SIZE), Ok(TestFile::initial(5)));
+    space.protect(BASE, 4 * PAGE_SIZE, RO).expect("mapped");
+    space.protect(BASE, 4 * PAGE_SIZE, RW).expect("mapped");
+    space.store(BASE + 3 * PAGE_SIZE, 95).expect("writable");
+    assert_eq!(file.byte(5), TestFile::initial(5));
     space.advise(BASE, 4 * PAGE_SIZE, Advice::DontNeed).expect("mapped");
     assert_eq!(space.load(BASE), Ok(TestFile::initial(2)), "the file shows again");
 }
