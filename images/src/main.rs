@@ -1,1 +1,7 @@
-fn main() {}
+//! `demitasse`: see the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    images::cli::main(std::env::args_os())
+}
