@@ -66,10 +66,13 @@ fn getresuid(call: &mut Call<'_>) -> SysResult {
 
 /// Root may become root again, and nobody else: there is nothing here that it would be protected from.
 fn only_root(call: &mut Call<'_>) -> SysResult {
-    let used = match call.number() as u32 {
-        __NR_setuid | __NR_setgid => 1,
-        __NR_setreuid | __NR_setregid => 2,
-        _ => 3,
+    let number = call.number() as u32;
+    let used = if number == __NR_setuid || number == __NR_setgid {
+        1
+    } else if number == __NR_setreuid || number == __NR_setregid {
+        2
+    } else {
+        3
     };
     if (0..used).all(|n| matches!(call.int(n), 0 | -1)) {
         return Ok(0);
