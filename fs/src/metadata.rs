@@ -1,0 +1,164 @@
+//! What is known about a file, and how it is changed.
+
+use bitflags::bitflags;
+
+/// The kind of a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum FileKind {
+    /// Bytes.
+    Regular,
+    /// Names.
+    Directory,
+    /// Another path.
+    Symlink,
+    /// Character device.
+    CharDevice,
+    /// Block device.
+    BlockDevice,
+    /// Named or unnamed pipe.
+    Fifo,
+    /// Socket.
+    Socket,
+    /// What has no type in Linux either: eventfd, epoll, timerfd ("anon_inode").
+    Anonymous,
+}
+
+/// A snapshot of a file's attributes. Times are nanoseconds since 1970.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Metadata {
+    /// Inode number.
+    pub ino: u64,
+    /// Number of the file system (major in bits 8.., minor in bits 0..8).
+    pub dev: u64,
+    /// Kind.
+    pub kind: FileKind,
+    /// Permission bits, set-ID and sticky bits: 12 bits.
+    pub mode: u32,
+    /// Names.
+    pub nlink: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Bytes.
+    pub size: u64,
+    /// Allocated, in units of 512 bytes.
+    pub blocks: u64,
+    /// Last access.
+    pub atime_ns: i64,
+    /// Last change of content.
+    pub mtime_ns: i64,
+    /// Last change of attributes.
+    pub ctime_ns: i64,
+    /// Birth.
+    pub btime_ns: i64,
+    /// Device number of a device file, as `dev`.
+    pub rdev: u64,
+    /// Preferred unit of input and output, bytes.
+    pub block_bytes: u32,
+}
+
+/// What to set; `None` leaves as is. Setting anything sets ctime.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct SetAttributes {
+    /// Permission bits (12).
+    pub mode: Option<u32>,
+    /// Owner.
+    pub uid: Option<u32>,
+    /// Group.
+    pub gid: Option<u32>,
+    /// Last access, nanoseconds since 1970.
+    pub atime_ns: Option<i64>,
+    /// Last change of content, nanoseconds since 1970.
+    pub mtime_ns: Option<i64>,
+}
+
+/// What a file system says about itself.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct FsStat {
+    /// The type's magic number, as in Linux's `magic.h`.
+    pub magic: u64,
+    /// Unit of the block counts, bytes.
+    pub block_bytes: u64,
+    /// Blocks in all.
+    pub blocks: u64,
+    /// Blocks free.
+    pub blocks_free: u64,
+    /// Inodes in all.
+    pub files: u64,
+    /// Inodes free.
+    pub files_free: u64,
+    /// Identity of the file system.
+    pub id: u64,
+    /// Longest name, bytes.
+    pub name_max: u64,
+    /// Writes are refused.
+    pub read_only: bool,
+}
+
+/// One name in a directory.
+#[derive(Clone, Copy, Debug)]
+pub struct DirEntry<'a> {
+    /// The name.
+    pub name: &'a [u8],
+    /// Inode number.
+    pub ino: u64,
+    /// Kind.
+    pub kind: FileKind,
+    /// Where to go on after this entry.
+    pub next_cursor: u64,
+}
+
+bitflags! {
+    /// How a descriptor is open: access mode and the flags that `fcntl` shows.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+    pub struct StatusFlags: u32 {
+        /// May be read.
+        const READ = 1;
+        /// May be written.
+        const WRITE = 2;
+        /// Every write goes to the end.
+        const APPEND = 4;
+        /// Never wait.
+        const NONBLOCK = 8;
+        /// Bypass the cache (accepted; there is nothing to gain).
+        const DIRECT = 16;
+        /// Writes are on stable storage when they return.
+        const SYNC = 32;
+        /// As `SYNC`, data only.
+        const DSYNC = 64;
+        /// Do not touch the access time.
+        const NOATIME = 128;
+        /// A place in the tree only: nothing can be read or written.
+        const PATH = 256;
+        /// Signal-driven input and output (stored, no signals are sent).
+        const ASYNC = 512;
+    }
+}
+
+impl StatusFlags {
+    /// What `fcntl(F_SETFL)` can change.
+    pub const CHANGEABLE: Self =
+        Self::APPEND.union(Self::NONBLOCK).union(Self::DIRECT).union(Self::NOATIME).union(Self::ASYNC);
+}
+
+bitflags! {
+    /// What to do while opening.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+    pub struct OpenFlags: u32 {
+        /// Make the file when it is missing.
+        const CREATE = 1;
+        /// With `CREATE`: refuse what exists.
+        const EXCLUSIVE = 2;
+        /// Cut to length 0.
+        const TRUNCATE = 4;
+        /// Refuse what is no directory.
+        const DIRECTORY = 8;
+        /// Refuse a symbolic link as last component.
+        const NOFOLLOW = 16;
+        /// An unnamed file in the directory given.
+        const TMPFILE = 32;
+        /// Magic links and mount crossings are refused (`openat2`); symbolic links too.
+        const NO_SYMLINKS = 64;
+    }
+}

@@ -1,0 +1,367 @@
+//! The open description: an object, its position and its status flags. Duplicated descriptors share one.
+
+use crate::file::{Access, Extent, File, SyncKind};
+use crate::inode::Allocate;
+use crate::io::{Blocking, Sink, Source};
+use crate::metadata::{DirEntry, FileKind, Metadata, SetAttributes, StatusFlags};
+use crate::poll::epoll::{Epoll, Watched};
+use crate::vfs::Dentry;
+use crate::{FsError, FsResult, InodeRef};
+use alloc::{string::String, sync::Arc, vec::Vec};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use hal::sync::SpinLock;
+use sched::Mutex;
+
+/// Largest offset.
+const MAX_OFFSET: u64 = i64::MAX as u64;
+
+/// Where a seek starts from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SeekFrom {
+    /// The beginning.
+    Start(u64),
+    /// The position.
+    Current(i64),
+    /// The end.
+    End(i64),
+    /// The next such extent at or behind the offset.
+    Next(Extent, u64),
+}
+
+/// An open description.
+///
+/// # Locks
+/// `position` is held while a positioned object is read or written at the position, as on Linux; user memory is
+/// touched meanwhile.
+pub struct OpenFile {
+    file: Arc<dyn File>,
+    place: Option<Arc<Dentry>>,
+    status: AtomicU32,
+    position: Mutex<u64>,
+    epolls: SpinLock<Vec<Watched>>,
+    /// A lock was taken through this description: closing it must look in the lock table.
+    locked: AtomicBool,
+}
+
+impl OpenFile {
+    /// A description of an object without a name: pipe, socket, event object.
+    pub fn anonymous(file: Arc<dyn File>, status: StatusFlags) -> Arc<Self> {
+        Self::new(file, None, status)
+    }
+
+    /// A description of an object that has a place in the tree.
+    pub fn new(file: Arc<dyn File>, place: Option<Arc<Dentry>>, status: StatusFlags) -> Arc<Self> {
+        Arc::new(Self {
+            file,
+            place,
+            status: AtomicU32::new(status.bits()),
+            position: Mutex::new(0),
+            epolls: SpinLock::new(Vec::new()),
+            locked: AtomicBool::new(false),
+        })
+    }
+
+    /// The object.
+    pub fn file(&self) -> &Arc<dyn File> {
+        &self.file
+    }
+
+    /// The object as a `T`: a socket, an epoll.
+    pub fn downcast<T: 'static>(&self) -> Option<&T> {
+        self.file.as_any().downcast_ref()
+    }
+
+    /// The place it was opened at.
+    pub fn place(&self) -> Option<&Arc<Dentry>> {
+        self.place.as_ref()
+    }
+
+    /// A place that leads to this description's object, made up when it has none: for `/proc/self/fd`.
+    pub fn place_or_made_up(&self) -> Arc<Dentry> {
+        self.place.clone().unwrap_or_else(|| crate::vfs::made_up_place(self.file.clone(), self.path()))
+    }
+
+    /// The inode, if it has a place.
+    pub fn inode(&self) -> Option<&InodeRef> {
+        self.place.as_ref().map(|place| place.inode())
+    }
+
+    /// Access mode and status flags.
+    pub fn status(&self) -> StatusFlags {
+        StatusFlags::from_bits_truncate(self.status.load(Ordering::Relaxed))
+    }
+
+    /// Sets the changeable status flags (F_SETFL); the others stay.
+    pub fn set_status(&self, status: StatusFlags) {
+        let fixed = self.status() - StatusFlags::CHANGEABLE;
+        self.status.store((fixed | (status & StatusFlags::CHANGEABLE)).bits(), Ordering::Relaxed);
+    }
+
+    /// Path as `/proc/self/fd` shows it.
+    pub fn path(&self) -> Vec<u8> {
+        match &self.place {
+            Some(place) => place.path_with_deleted_mark(),
+            None => self.file.label().into_bytes(),
+        }
+    }
+
+    fn blocking(&self) -> Blocking {
+        if self.status().contains(StatusFlags::NONBLOCK) { Blocking::Never } else { Blocking::Wait }
+    }
+
+    fn readable(&self) -> FsResult<()> {
+        if (self.status() & (StatusFlags::READ | StatusFlags::PATH)) == StatusFlags::READ {
+            Ok(())
+        } else {
+            Err(FsError::BadHandle)
+        }
+    }
+
+    fn writable(&self) -> FsResult<()> {
+        if (self.status() & (StatusFlags::WRITE | StatusFlags::PATH)) == StatusFlags::WRITE {
+            Ok(())
+        } else {
+            Err(FsError::BadHandle)
+        }
+    }
+
+    /// `read`: at the position, or the next bytes of a stream.
+    pub fn read(&self, sink: &mut dyn Sink) -> FsResult<usize> {
+        self.readable()?;
+        if self.file.access() == Access::Stream {
+            return self.file.read(sink, self.blocking());
+        }
+        let mut position = self.position.lock();
+        let count = self.file.read_at(*position, sink)?;
+        *position += count as u64;
+        Ok(count)
+    }
+
+    /// `write`: at the position, at the end with APPEND, or to a stream.
+    pub fn write(&self, source: &mut dyn Source) -> FsResult<usize> {
+        self.writable()?;
+        if self.file.access() == Access::Stream {
+            return self.file.write(source, self.blocking());
+        }
+        let mut position = self.position.lock();
+        let count = if self.status().contains(StatusFlags::APPEND) {
+            let (count, end) = self.file.append(source)?;
+            *position = end;
+            count
+        } else {
+            let count = self.file.write_at(*position, source)?;
+            *position += count as u64;
+            count
+        };
+        drop(position);
+        self.sync_if_asked()?;
+        Ok(count)
+    }
+
+    /// `pread`. Errors: `SeekPipe`, ...
+    pub fn read_at(&self, offset: u64, sink: &mut dyn Sink) -> FsResult<usize> {
+        if self.file.access() == Access::Stream {
+            return Err(FsError::SeekPipe);
+        }
+        self.readable()?;
+        if offset > MAX_OFFSET {
+            return Err(FsError::Invalid);
+        }
+        self.file.read_at(offset, sink)
+    }
+
+    /// `pwrite`; with APPEND at the end, as Linux does. Errors: `SeekPipe`, ...
+    pub fn write_at(&self, offset: u64, source: &mut dyn Source) -> FsResult<usize> {
+        if self.file.access() == Access::Stream {
+            return Err(FsError::SeekPipe);
+        }
+        self.writable()?;
+        if offset > MAX_OFFSET {
+            return Err(FsError::Invalid);
+        }
+        let count = if self.status().contains(StatusFlags::APPEND) {
+            self.file.append(source)?.0
+        } else {
+            self.file.write_at(offset, source)?
+        };
+        self.sync_if_asked()?;
+        Ok(count)
+    }
+
+    fn sync_if_asked(&self) -> FsResult<()> {
+        let status = self.status();
+        if status.contains(StatusFlags::SYNC) {
+            self.file.sync(SyncKind::All)
+        } else if status.contains(StatusFlags::DSYNC) {
+            self.file.sync(SyncKind::Data)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Moves the position and says where it is.
+    pub fn seek(&self, to: SeekFrom) -> FsResult<u64> {
+        if self.status().contains(StatusFlags::PATH) {
+            return Err(FsError::BadHandle);
+        }
+        if self.file.access() == Access::Stream {
+            return Err(FsError::SeekPipe);
+        }
+        let mut position = self.position.lock();
+        let target = match to {
+            SeekFrom::Start(offset) => Some(offset),
+            SeekFrom::Current(distance) => position.checked_add_signed(distance),
+            SeekFrom::End(distance) => self.file.metadata().size.checked_add_signed(distance),
+            SeekFrom::Next(extent, offset) => Some(self.file.seek_extent(offset, extent)?),
+        };
+        let target = target.filter(|&offset| offset <= MAX_OFFSET).ok_or(FsError::Invalid)?;
+        *position = target;
+        Ok(target)
+    }
+
+    /// The position.
+    pub fn position(&self) -> u64 {
+        *self.position.lock()
+    }
+
+    /// Lists the directory from the position on, `.` and `..` first; `emit` answers false when its buffer is full.
+    pub fn readdir(&self, emit: &mut dyn FnMut(&DirEntry<'_>) -> bool) -> FsResult<()> {
+        if self.status().contains(StatusFlags::PATH) {
+            return Err(FsError::BadHandle);
+        }
+        let place = self.place.as_ref().ok_or(FsError::NotDirectory)?;
+        let mut position = self.position.lock();
+        for (cursor, name) in [(0, &b"."[..]), (1, &b".."[..])] {
+            if *position == cursor {
+                let dir = if cursor == 0 { place.clone() } else { place.parent_or_self() };
+                let ino = dir.inode().metadata().ino;
+                if !emit(&DirEntry { name, ino, kind: FileKind::Directory, next_cursor: cursor + 1 }) {
+                    return Ok(());
+                }
+                *position = cursor + 1;
+            }
+        }
+        // Cursors of the directory itself are shifted by the two.
+        let mut next = *position;
+        self.file.readdir(*position - 2, &mut |entry| {
+            let shifted = DirEntry { next_cursor: entry.next_cursor + 2, ..*entry };
+            let taken = emit(&shifted);
+            if taken {
+                next = shifted.next_cursor;
+            }
+            taken
+        })?;
+        *position = next;
+        Ok(())
+    }
+
+    /// Attributes.
+    pub fn metadata(&self) -> Metadata {
+        match &self.place {
+            Some(place) => place.inode().metadata(),
+            None => self.file.metadata(),
+        }
+    }
+
+    /// `fchmod`, `fchown`, `futimens`. Errors: `ReadOnly`, ...
+    pub fn set_attributes(&self, set: &SetAttributes) -> FsResult<()> {
+        if self.status().contains(StatusFlags::PATH) {
+            return Err(FsError::BadHandle);
+        }
+        match &self.place {
+            Some(place) => {
+                place.writable()?;
+                place.inode().set_attributes(set)
+            }
+            None => Err(FsError::Permission),
+        }
+    }
+
+    /// `ftruncate`. Errors: `Invalid` (not open for writing, or no file), ...
+    pub fn truncate(&self, size: u64) -> FsResult<()> {
+        if self.status().contains(StatusFlags::PATH) {
+            return Err(FsError::BadHandle);
+        }
+        if !self.status().contains(StatusFlags::WRITE) || size > MAX_OFFSET {
+            return Err(FsError::Invalid);
+        }
+        self.file.truncate(size)
+    }
+
+    /// `fallocate`.
+    pub fn allocate(&self, how: Allocate, offset: u64, len: u64) -> FsResult<()> {
+        self.writable()?;
+        if len == 0 {
+            return Err(FsError::Invalid);
+        }
+        if offset.checked_add(len).is_none_or(|end| end > MAX_OFFSET) {
+            return Err(FsError::TooBig);
+        }
+        if self.file.access() == Access::Stream {
+            return Err(FsError::SeekPipe);
+        }
+        self.file.allocate(how, offset, len)
+    }
+
+    /// `fsync`, `fdatasync`.
+    pub fn sync(&self, kind: SyncKind) -> FsResult<()> {
+        if self.status().contains(StatusFlags::PATH) {
+            return Err(FsError::BadHandle);
+        }
+        self.file.sync(kind)
+    }
+
+    /// The pages, with this description's path and access mode, for `mmap`.
+    /// Errors: `NoDevice` (nothing to map), `BadHandle`; the caller checks READ and WRITE against the protection.
+    pub fn backing(self: &Arc<Self>) -> FsResult<Arc<dyn mm::Backing>> {
+        if self.status().contains(StatusFlags::PATH) {
+            return Err(FsError::BadHandle);
+        }
+        let pages = self.file.backing().ok_or(FsError::NoDevice)?;
+        Ok(Arc::new(crate::mapping::MappedFile::new(self, pages)))
+    }
+
+    /// A text for messages.
+    pub fn describe(&self) -> String {
+        String::from_utf8_lossy(&self.path()).into_owned()
+    }
+
+    /// Identity of the description, for locks.
+    pub(crate) fn identity(&self) -> usize {
+        core::ptr::from_ref(self).addr()
+    }
+
+    pub(crate) fn note_locked(&self) {
+        self.locked.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn was_locked(&self) -> bool {
+        self.locked.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn remember_epoll(&self, watched: Watched) {
+        self.epolls.lock().push(watched);
+    }
+
+    pub(crate) fn forget_epoll(&self, epoll: *const Epoll, fd: u32) -> Option<Watched> {
+        let mut epolls = self.epolls.lock();
+        let index = epolls.iter().position(|watched| watched.is(epoll, fd))?;
+        Some(epolls.swap_remove(index))
+    }
+}
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        for watched in core::mem::take(self.epolls.get_mut()) {
+            if let Some(source) = self.file.wait_source() {
+                source.detach(&watched.watcher);
+            }
+            if let Some(epoll) = watched.epoll.upgrade() {
+                epoll.forget(watched.fd, core::ptr::from_ref(self).addr());
+            }
+        }
+        if self.was_locked() {
+            crate::locks::release_description(self);
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! Pipes: 64 KiB between writers and readers; writes of up to 4096 bytes arrive in one piece.
+//!
+//! Bytes are copied under the ring's sleeping lock, because user memory may fault. How much there is, and who still has
+//! an end open, is kept in atomics beside it, so that polling and waiting take no lock.
+
+use crate::anonymous::{metadata_of, next_ino};
+use crate::file::File;
+use crate::io::{Blocking, Sink, Source};
+use crate::metadata::{FileKind, Metadata, StatusFlags};
+use crate::poll::{PollSource, Readiness};
+use crate::{FsError, FsResult, OpenFile};
+use alloc::{format, string::String, sync::Arc, vec::Vec};
+use core::any::Any;
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use sched::{Interruptible, Mutex, WaitQueue};
+
+/// Bytes that a pipe holds.
+pub const PIPE_CAPACITY: usize = 65_536;
+/// Writes of up to this many bytes are not mixed with others (PIPE_BUF).
+pub const PIPE_ATOMIC: usize = 4096;
+
+/// What both ends share.
+pub struct Pipe {
+    ino: u64,
+    ring: Mutex<Ring>,
+    filled: AtomicUsize,
+    readers: AtomicU32,
+    writers: AtomicU32,
+    /// Ends opened so far, for `open` of a named pipe, which waits for the other side to come.
+    reader_opens: AtomicU32,
+    writer_opens: AtomicU32,
+    readable: WaitQueue,
+    writable: WaitQueue,
+    opened: WaitQueue,
+    read_source: PollSource,
+    write_source: PollSource,
+}
+
+/// The bytes; grows by doubling up to the capacity.
+struct Ring {
+    bytes: Vec<u8>,
+    start: usize,
+    len: usize,
+}
+
+impl Ring {
+    /// Makes room for `len` more bytes, up to the capacity.
+    fn reserve(&mut self, len: usize) -> FsResult<()> {
+        let wanted = (self.len + len).min(PIPE_CAPACITY);
+        if wanted <= self.bytes.len() {
+            return Ok(());
+        }
+        let size = wanted.next_power_of_two().clamp(PIPE_ATOMIC, PIPE_CAPACITY);
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(size).map_err(|_| FsError::NoMemory)?;
+        let first = self.len.min(self.bytes.len() - self.start);
+        bytes.extend_from_slice(&self.bytes[self.start..self.start + first]);
+        bytes.extend_from_slice(&self.bytes[..self.len - first]);
+        bytes.resize(size, 0);
+        self.bytes = bytes;
+        self.start = 0;
+        Ok(())
+    }
+
+    fn take(&mut self, sink: &mut dyn Sink) -> FsResult<usize> {
+        let mut done = 0;
+        while self.len > 0 && sink.remaining() > 0 {
+            let end = (self.start + self.len).min(self.bytes.len());
+            match sink.put(&self.bytes[self.start..end]) {
+                Ok(0) => break,
+                Ok(count) => {
+                    self.start = (self.start + count) % self.bytes.len();
+                    self.len -= count;
+                    done += count;
+                }
+                Err(error) if done == 0 => return Err(error),
+                Err(_) => break,
+            }
+        }
+        if self.len == 0 {
+            self.start = 0;
+        }
+        Ok(done)
+    }
+
+    fn put(&mut self, source: &mut dyn Source, limit: usize) -> FsResult<usize> {
+        self.reserve(source.remaining().min(limit))?;
+        let mut done = 0;
+        while done < limit && self.len < self.bytes.len() && source.remaining() > 0 {
+            let at = (self.start + self.len) % self.bytes.len();
+            let end = if at < self.start { self.start } else { self.bytes.len() };
+            let end = end.min(at + (limit - done));
+            match source.take(&mut self.bytes[at..end]) {
+                Ok(0) => break,
+                Ok(count) => {
+                    self.len += count;
+                    done += count;
+                }
+                Err(error) if done == 0 => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok(done)
+    }
+}
+
+impl Pipe {
+    /// A pipe with no end open yet.
+    pub fn unopened() -> Arc<Self> {
+        Arc::new(Self {
+            ino: next_ino(),
+            ring: Mutex::new(Ring { bytes: Vec::new(), start: 0, len: 0 }),
+            filled: AtomicUsize::new(0),
+            readers: AtomicU32::new(0),
+            writers: AtomicU32::new(0),
+            reader_opens: AtomicU32::new(0),
+            writer_opens: AtomicU32::new(0),
+            readable: WaitQueue::new(),
+            writable: WaitQueue::new(),
+            opened: WaitQueue::new(),
+            read_source: PollSource::new(),
+            write_source: PollSource::new(),
+        })
+    }
+
+    fn end(self: &Arc<Self>, status: StatusFlags) -> PipeEnd {
+        if status.contains(StatusFlags::READ) {
+            self.readers.fetch_add(1, Ordering::AcqRel);
+            self.reader_opens.fetch_add(1, Ordering::AcqRel);
+        }
+        if status.contains(StatusFlags::WRITE) {
+            self.writers.fetch_add(1, Ordering::AcqRel);
+            self.writer_opens.fetch_add(1, Ordering::AcqRel);
+        }
+        PipeEnd { pipe: self.clone(), ends: status & (StatusFlags::READ | StatusFlags::WRITE) }
+    }
+
+    /// `open` of a named pipe: waits for the other side unless NONBLOCK. Errors: `NoSuchAddress` (writing, NONBLOCK, no
+    /// reader), `Interrupted`.
+    pub fn open_named(self: &Arc<Self>, status: StatusFlags) -> FsResult<Arc<dyn File>> {
+        let both = StatusFlags::READ | StatusFlags::WRITE;
+        let access = status & both;
+        if access == StatusFlags::WRITE
+            && status.contains(StatusFlags::NONBLOCK)
+            && self.readers.load(Ordering::Acquire) == 0
+        {
+            return Err(FsError::NoSuchAddress);
+        }
+        let (other_open, other_opens) = if access == StatusFlags::READ {
+            (&self.writers, &self.writer_opens)
+        } else {
+            (&self.readers, &self.reader_opens)
+        };
+        let seen = other_opens.load(Ordering::Acquire);
+        let end: Arc<dyn File> = Arc::new(self.end(access));
+        self.opened.wake_all();
+        self.read_source.notify(Readiness::WRITE);
+        if access != both && !status.contains(StatusFlags::NONBLOCK) {
+            // The other side may have come and gone again meanwhile: that counts.
+            let met = || other_open.load(Ordering::Acquire) > 0 || other_opens.load(Ordering::Acquire) != seen;
+            self.opened.wait_until(None, Interruptible::Yes, || met().then_some(()))?;
+        }
+        Ok(end)
+    }
+
+    fn free(&self) -> usize {
+        PIPE_CAPACITY - self.filled.load(Ordering::Acquire)
+    }
+
+    fn read(&self, sink: &mut dyn Sink, blocking: Blocking) -> FsResult<usize> {
+        if sink.remaining() == 0 {
+            return Ok(0);
+        }
+        loop {
+            let mut ring = self.ring.lock();
+            if ring.len > 0 {
+                let result = ring.take(sink);
+                self.filled.store(ring.len, Ordering::Release);
+                let left = ring.len;
+                drop(ring);
+                self.writable.wake_all();
+                self.write_source.notify(Readiness::WRITE);
+                if left > 0 {
+                    // Another reader may have been woken for what is left and found the lock taken.
+                    self.readable.wake_one();
+                }
+                return result;
+            }
+            drop(ring);
+            if self.writers.load(Ordering::Acquire) == 0 {
+                // A writer may have written and gone since the look at the ring.
+                if self.filled.load(Ordering::Acquire) > 0 {
+                    continue;
+                }
+                return Ok(0);
+            }
+            if blocking == Blocking::Never {
+                return Err(FsError::WouldBlock);
+            }
+            self.readable.wait_until(None, Interruptible::Yes, || {
+                (self.filled.load(Ordering::Acquire) > 0 || self.writers.load(Ordering::Acquire) == 0).then_some(())
+            })?;
+        }
+    }
+
+    fn write(&self, source: &mut dyn Source, blocking: Blocking) -> FsResult<usize> {
+        let total = source.remaining();
+        // What must be free before the first byte goes in.
+        let needed = if total <= PIPE_ATOMIC { total } else { 1 };
+        let mut done = 0;
+        loop {
+            if self.readers.load(Ordering::Acquire) == 0 {
+                return if done > 0 { Ok(done) } else { Err(FsError::BrokenPipe) };
+            }
+            if done == total {
+                return Ok(done);
+            }
+            let mut ring = self.ring.lock();
+            let free = PIPE_CAPACITY - ring.len;
+            if free >= needed.max(1) {
+                let result = ring.put(source, free);
+                self.filled.store(ring.len, Ordering::Release);
+                drop(ring);
+                let count = match result {
+                    Ok(count) => count,
+                    Err(_) if done > 0 => return Ok(done),
+                    Err(error) => return Err(error),
+                };
+                self.readable.wake_one();
+                self.read_source.notify(Readiness::READ);
+                done += count;
+                if count == 0 {
+                    return Ok(done);
+                }
+                continue;
+            }
+            drop(ring);
+            if blocking == Blocking::Never {
+                return if done > 0 { Ok(done) } else { Err(FsError::WouldBlock) };
+            }
+            let woken = self.writable.wait_until(None, Interruptible::Yes, || {
+                (self.free() >= needed.max(1) || self.readers.load(Ordering::Acquire) == 0).then_some(())
+            });
+            match woken {
+                Ok(()) => {}
+                Err(_) if done > 0 => return Ok(done),
+                Err(reason) => return Err(reason.into()),
+            }
+        }
+    }
+}
+
+/// A pipe: its reading and its writing end. `status` may hold NONBLOCK and DIRECT for both.
+pub fn pipe(status: StatusFlags) -> (Arc<OpenFile>, Arc<OpenFile>) {
+    let pipe = Pipe::unopened();
+    let (reader, writer) = (pipe.end(StatusFlags::READ), pipe.end(StatusFlags::WRITE));
+    (
+        OpenFile::anonymous(Arc::new(reader), status | StatusFlags::READ),
+        OpenFile::anonymous(Arc::new(writer), status | StatusFlags::WRITE),
+    )
+}
+
+/// One open end, or both of a named pipe.
+pub struct PipeEnd {
+    pipe: Arc<Pipe>,
+    ends: StatusFlags,
+}
+
+impl File for PipeEnd {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+    fn read(&self, sink: &mut dyn Sink, blocking: Blocking) -> FsResult<usize> {
+        self.pipe.read(sink, blocking)
+    }
+    fn write(&self, source: &mut dyn Source, blocking: Blocking) -> FsResult<usize> {
+        self.pipe.write(source, blocking)
+    }
+    fn metadata(&self) -> Metadata {
+        metadata_of(self.pipe.ino, FileKind::Fifo, 0o600)
+    }
+    fn poll(&self) -> Readiness {
+        let pipe = &self.pipe;
+        let mut ready = Readiness::empty();
+        if self.ends.contains(StatusFlags::READ) {
+            if pipe.filled.load(Ordering::Acquire) > 0 {
+                ready |= Readiness::READ;
+            }
+            if pipe.writers.load(Ordering::Acquire) == 0 && pipe.writer_opens.load(Ordering::Acquire) > 0 {
+                ready |= Readiness::HANGUP;
+            }
+        }
+        if self.ends.contains(StatusFlags::WRITE) {
+            if pipe.free() >= PIPE_ATOMIC {
+                ready |= Readiness::WRITE;
+            }
+            if pipe.readers.load(Ordering::Acquire) == 0 {
+                ready |= Readiness::ERROR;
+            }
+        }
+        ready
+    }
+    fn wait_source(&self) -> Option<&PollSource> {
+        if self.ends == StatusFlags::WRITE { Some(&self.pipe.write_source) } else { Some(&self.pipe.read_source) }
+    }
+    fn pending_bytes(&self) -> FsResult<usize> {
+        Ok(self.pipe.filled.load(Ordering::Acquire))
+    }
+    fn label(&self) -> String {
+        format!("pipe:[{}]", self.pipe.ino)
+    }
+}
+
+impl Drop for PipeEnd {
+    fn drop(&mut self) {
+        let pipe = &self.pipe;
+        if self.ends.contains(StatusFlags::READ) && pipe.readers.fetch_sub(1, Ordering::AcqRel) == 1 {
+            pipe.writable.wake_all();
+            pipe.write_source.notify(Readiness::WRITE | Readiness::ERROR);
+        }
+        if self.ends.contains(StatusFlags::WRITE) && pipe.writers.fetch_sub(1, Ordering::AcqRel) == 1 {
+            pipe.readable.wake_all();
+            pipe.read_source.notify(Readiness::READ | Readiness::HANGUP);
+        }
+    }
+}

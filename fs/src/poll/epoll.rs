@@ -1,0 +1,371 @@
+//! `epoll`: a set of watched objects and a list of those that may be ready.
+//!
+//! An event puts its item on the ready list; a wait takes items off it and asks each object once. Level-triggered items
+//! go back on the list, edge-triggered ones do not, one-shot ones go mute until they are modified. Nothing looks at
+//! items that are not on the list.
+//!
+//! Lock order: `items` (sleeping) -> a source's list -> `Core::ready` -> another epoll's source. A nested epoll is
+//! notified under the inner one's source lock; cycles and depths over 5 are refused when an epoll is added.
+
+use super::{PollSource, PollWatcher, Readiness};
+use crate::file::File;
+use crate::metadata::Metadata;
+use crate::open_file::OpenFile;
+use crate::{FsError, FsResult};
+use alloc::{collections::VecDeque, string::String, sync::Arc, sync::Weak, vec::Vec};
+use core::any::Any;
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use hal::sync::SpinLock;
+use hashbrown::HashMap;
+use sched::{Interruptible, Mutex, WaitQueue, WakeReason};
+
+/// How events of one item are delivered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct EpollMode {
+    /// Report each change once instead of each wait (EPOLLET).
+    pub edge: bool,
+    /// Report once, then stay mute until modified (EPOLLONESHOT).
+    pub one_shot: bool,
+    /// Wake one of several epolls that watch the same object (EPOLLEXCLUSIVE).
+    pub exclusive: bool,
+}
+
+/// What is wanted of one item.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct EpollInterest {
+    /// What to report; errors and hang-ups always are.
+    pub events: Readiness,
+    /// Delivery.
+    pub mode: EpollMode,
+    /// The application's word, given back with each event.
+    pub data: u64,
+}
+
+/// One report.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct EpollEvent {
+    /// What the object is ready for.
+    pub ready: Readiness,
+    /// The application's word.
+    pub data: u64,
+}
+
+/// Epolls inside epolls, at most.
+const MAX_DEPTH: usize = 5;
+
+/// Descriptor number and identity of the open description.
+type Key = (u32, usize);
+
+/// An epoll instance.
+pub struct Epoll {
+    core: Arc<Core>,
+    items: Mutex<HashMap<Key, Arc<Item>>>,
+    ino: u64,
+}
+
+/// What items need of their epoll; shared, so that a late event meets living memory.
+struct Core {
+    ready: SpinLock<VecDeque<Arc<Item>>>,
+    waiters: WaitQueue,
+    source: PollSource,
+}
+
+struct Item {
+    core: Arc<Core>,
+    file: Weak<OpenFile>,
+    /// [`Readiness`] bits; 0 when a one-shot item has fired.
+    events: AtomicU32,
+    data: AtomicU64,
+    mode: SpinLock<EpollMode>,
+    exclusive: bool,
+    queued: AtomicBool,
+    /// The item was deleted: it must not be reported any more.
+    dead: AtomicBool,
+}
+
+impl Item {
+    fn events(&self) -> Readiness {
+        Readiness::from_bits_truncate(self.events.load(Ordering::Acquire))
+    }
+
+    /// Puts the item on the ready list unless it is on it.
+    fn enqueue(self: &Arc<Self>) {
+        if !self.queued.swap(true, Ordering::AcqRel) {
+            self.core.ready.lock().push_back(self.clone());
+        }
+    }
+}
+
+/// The watcher that hangs on the object's source.
+struct ItemWatcher(Arc<Item>);
+
+impl PollWatcher for ItemWatcher {
+    fn notify(&self, what: Readiness) -> bool {
+        let events = self.0.events();
+        if events.is_empty() || !what.intersects(events | Readiness::ALWAYS) {
+            return false;
+        }
+        self.0.enqueue();
+        let woke = self.0.core.waiters.wake_one();
+        self.0.core.source.notify(Readiness::READ);
+        woke
+    }
+    fn exclusive(&self) -> bool {
+        self.0.exclusive
+    }
+}
+
+impl Epoll {
+    /// An empty set.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            core: Arc::new(Core {
+                ready: SpinLock::new(VecDeque::new()),
+                waiters: WaitQueue::new(),
+                source: PollSource::new(),
+            }),
+            items: Mutex::new(HashMap::new()),
+            ino: crate::anonymous::next_ino(),
+        })
+    }
+
+    /// Watches `file` under descriptor number `fd`.
+    /// Errors: `Exists`, `Permission` (always ready, like a regular file), `Invalid` (itself), `Loop` (a cycle, or too deep).
+    pub fn add(self: &Arc<Self>, fd: u32, file: &Arc<OpenFile>, interest: EpollInterest) -> FsResult<()> {
+        let source = file.file().wait_source().ok_or(FsError::Permission)?;
+        let inner = file.file().as_any().downcast_ref::<Epoll>();
+        if let Some(inner) = inner {
+            if core::ptr::eq(inner, &**self) || interest.mode.exclusive {
+                return Err(FsError::Invalid);
+            }
+            // One lock over all nesting, so that two adds cannot close a cycle together.
+            let _nesting = NESTING.lock();
+            if inner.reaches(self, MAX_DEPTH)? >= MAX_DEPTH {
+                return Err(FsError::Loop);
+            }
+            return self.insert(fd, file, source, interest);
+        }
+        self.insert(fd, file, source, interest)
+    }
+
+    fn insert(
+        self: &Arc<Self>,
+        fd: u32,
+        file: &Arc<OpenFile>,
+        source: &PollSource,
+        interest: EpollInterest,
+    ) -> FsResult<()> {
+        let mut items = self.items.lock();
+        let key = (fd, Arc::as_ptr(file).addr());
+        if items.contains_key(&key) {
+            return Err(FsError::Exists);
+        }
+        let item = Arc::new(Item {
+            core: self.core.clone(),
+            file: Arc::downgrade(file),
+            events: AtomicU32::new(interest.events.bits() | Readiness::ERROR.bits()),
+            data: AtomicU64::new(interest.data),
+            mode: SpinLock::new(interest.mode),
+            exclusive: interest.mode.exclusive,
+            queued: AtomicBool::new(false),
+            dead: AtomicBool::new(false),
+        });
+        let watcher: Arc<dyn PollWatcher> = Arc::new(ItemWatcher(item.clone()));
+        source.attach(watcher.clone());
+        file.remember_epoll(Watched { epoll: Arc::downgrade(self), fd, watcher });
+        items.insert(key, item.clone());
+        drop(items);
+        self.announce(&item, file);
+        Ok(())
+    }
+
+    /// Changes what is wanted; arms a one-shot item again. Errors: `NotFound`, `Invalid` (an exclusive item).
+    pub fn modify(&self, fd: u32, file: &Arc<OpenFile>, interest: EpollInterest) -> FsResult<()> {
+        let items = self.items.lock();
+        let item = items.get(&(fd, Arc::as_ptr(file).addr())).ok_or(FsError::NotFound)?.clone();
+        if item.exclusive || interest.mode.exclusive {
+            return Err(FsError::Invalid);
+        }
+        *item.mode.lock() = interest.mode;
+        item.data.store(interest.data, Ordering::Release);
+        item.events.store(interest.events.bits() | Readiness::ERROR.bits(), Ordering::Release);
+        drop(items);
+        self.announce(&item, file);
+        Ok(())
+    }
+
+    /// Watches no more. Errors: `NotFound`.
+    pub fn remove(&self, fd: u32, file: &Arc<OpenFile>) -> FsResult<()> {
+        let item = self.items.lock().remove(&(fd, Arc::as_ptr(file).addr())).ok_or(FsError::NotFound)?;
+        item.dead.store(true, Ordering::Release);
+        if let (Some(watched), Some(source)) = (file.forget_epoll(self, fd), file.file().wait_source()) {
+            source.detach(&watched.watcher);
+        }
+        Ok(())
+    }
+
+    /// Puts an item that is ready already on the list.
+    fn announce(&self, item: &Arc<Item>, file: &OpenFile) {
+        if file.file().poll().intersects(item.events() | Readiness::ALWAYS) {
+            item.enqueue();
+            self.core.waiters.wake_one();
+            self.core.source.notify(Readiness::READ);
+        }
+    }
+
+    /// Reports at most `max` events by `emit`; waits for the first one until `deadline_ns` (0: not at all; None: for
+    /// ever). How many. Errors: `Interrupted`.
+    pub fn wait(&self, max: usize, deadline_ns: Option<u64>, emit: &mut dyn FnMut(EpollEvent)) -> FsResult<usize> {
+        loop {
+            let count = self.collect(max, emit);
+            if count > 0 || deadline_ns == Some(0) {
+                return Ok(count);
+            }
+            let woken = self.core.waiters.wait_until(deadline_ns, Interruptible::Yes, || {
+                (!self.core.ready.lock().is_empty()).then_some(())
+            });
+            match woken {
+                Ok(()) => {}
+                Err(WakeReason::Interrupted) => {
+                    // A wake-up may have been meant for this thread.
+                    if !self.core.ready.lock().is_empty() {
+                        self.core.waiters.wake_one();
+                    }
+                    return Err(FsError::Interrupted);
+                }
+                Err(_) => return Ok(self.collect(max, emit)),
+            }
+        }
+    }
+
+    fn collect(&self, max: usize, emit: &mut dyn FnMut(EpollEvent)) -> usize {
+        let mut left = self.core.ready.lock().len();
+        let mut count = 0;
+        while left > 0 && count < max {
+            left -= 1;
+            let Some(item) = self.core.ready.lock().pop_front() else { break };
+            // Cleared before the object is asked: an event in between puts the item on the list again.
+            item.queued.store(false, Ordering::Release);
+            let Some(ready) = item_ready(&item) else { continue };
+            let mode = *item.mode.lock();
+            if mode.one_shot {
+                // Of two threads that collect at once, one gets it.
+                if item.events.swap(0, Ordering::AcqRel) == 0 {
+                    continue;
+                }
+            } else if !mode.edge {
+                item.enqueue();
+            }
+            emit(EpollEvent { ready, data: item.data.load(Ordering::Acquire) });
+            count += 1;
+        }
+        if count == max && max > 0 && !self.core.ready.lock().is_empty() {
+            // Others may serve what is left.
+            self.core.waiters.wake_one();
+        }
+        count
+    }
+
+    /// Called when the last descriptor of a watched description is closed.
+    pub(crate) fn forget(&self, fd: u32, file_address: usize) {
+        if let Some(item) = self.items.lock().remove(&(fd, file_address)) {
+            item.dead.store(true, Ordering::Release);
+        }
+    }
+
+    /// The depth below this epoll; `Loop` when it leads to `target`.
+    fn reaches(&self, target: &Epoll, budget: usize) -> FsResult<usize> {
+        if budget == 0 {
+            return Ok(MAX_DEPTH);
+        }
+        let inner: Vec<Arc<OpenFile>> = self.items.lock().values().filter_map(|item| item.file.upgrade()).collect();
+        let mut depth = 1;
+        for file in inner {
+            if let Some(epoll) = file.file().as_any().downcast_ref::<Epoll>() {
+                if core::ptr::eq(epoll, target) {
+                    return Err(FsError::Loop);
+                }
+                depth = depth.max(1 + epoll.reaches(target, budget - 1)?);
+            }
+        }
+        Ok(depth)
+    }
+}
+
+static NESTING: Mutex<()> = Mutex::new(());
+
+/// What the item's object is ready for, of what is wanted; None when that is nothing.
+fn item_ready(item: &Item) -> Option<Readiness> {
+    if item.dead.load(Ordering::Acquire) {
+        return None;
+    }
+    let events = item.events();
+    if events.is_empty() {
+        return None;
+    }
+    let ready = item.file.upgrade()?.file().poll() & (events | Readiness::ALWAYS);
+    (!ready.is_empty()).then_some(ready)
+}
+
+/// What a watched description keeps, to take itself out when it is closed.
+pub(crate) struct Watched {
+    pub epoll: Weak<Epoll>,
+    pub fd: u32,
+    pub watcher: Arc<dyn PollWatcher>,
+}
+
+impl File for Epoll {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+    fn metadata(&self) -> Metadata {
+        crate::anonymous::metadata(self.ino)
+    }
+    fn poll(&self) -> Readiness {
+        let mut left = self.core.ready.lock().len();
+        while left > 0 {
+            left -= 1;
+            let Some(item) = self.core.ready.lock().pop_front() else { break };
+            item.queued.store(false, Ordering::Release);
+            if item_ready(&item).is_some() {
+                if !item.queued.swap(true, Ordering::AcqRel) {
+                    self.core.ready.lock().push_front(item);
+                }
+                return Readiness::READ;
+            }
+        }
+        Readiness::empty()
+    }
+    fn wait_source(&self) -> Option<&PollSource> {
+        Some(&self.core.source)
+    }
+    fn label(&self) -> String {
+        String::from("anon_inode:[eventpoll]")
+    }
+}
+
+impl Drop for Epoll {
+    fn drop(&mut self) {
+        let this: *const Self = self;
+        for ((fd, _), item) in self.items.get_mut().drain() {
+            item.dead.store(true, Ordering::Release);
+            if let Some(file) = item.file.upgrade()
+                && let Some(watched) = file.forget_epoll(this, fd)
+                && let Some(source) = file.file().wait_source()
+            {
+                source.detach(&watched.watcher);
+            }
+        }
+        // Items hold the core and the core's list holds items: this breaks the cycle.
+        let _rest = core::mem::take(&mut *self.core.ready.lock());
+    }
+}
+
+impl Watched {
+    fn belongs_to(&self, epoll: *const Epoll) -> bool {
+        core::ptr::eq(self.epoll.as_ptr(), epoll)
+    }
+    pub(crate) fn is(&self, epoll: *const Epoll, fd: u32) -> bool {
+        self.fd == fd && self.belongs_to(epoll)
+    }
+}

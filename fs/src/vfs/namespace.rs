@@ -1,0 +1,137 @@
+//! The root, the mounts, and what does not change names.
+
+use super::cache::DentryCache;
+use super::dentry::Dentry;
+use super::mount::{Mount, MountInfo};
+use super::walk::FollowLast;
+use crate::inode::{FileSystem, Link};
+use crate::metadata::{FileKind, FsStat, Metadata, SetAttributes};
+use crate::{FsError, FsResult};
+use alloc::{sync::Arc, vec::Vec};
+use sched::Mutex;
+
+/// The tree of all names.
+pub struct Namespace {
+    root: Arc<Dentry>,
+    pub(super) cache: DentryCache,
+    mounts: Mutex<Vec<Arc<Dentry>>>,
+    /// Serialises renames of directories, so that the check against cycles holds.
+    pub(super) changes: Mutex<()>,
+}
+
+impl Namespace {
+    /// A tree with `file_system` at `/`; `source` is what `/proc/mounts` shows as its device.
+    pub fn new(file_system: Arc<dyn FileSystem>, source: &str) -> Arc<Self> {
+        let inode = file_system.root();
+        let root = Dentry::new(inode, Mount::new(file_system, source, None), None, Arc::from(&b""[..]));
+        Arc::new(Self {
+            mounts: Mutex::new(alloc::vec![root.clone()]),
+            root,
+            cache: DentryCache::new(),
+            changes: Mutex::new(()),
+        })
+    }
+
+    /// The root directory.
+    pub fn root(&self) -> &Arc<Dentry> {
+        &self.root
+    }
+
+    /// Mounts `file_system` at the directory `path`. Errors: as [`Namespace::resolve`], `NotDirectory`.
+    pub fn mount(&self, path: &[u8], file_system: Arc<dyn FileSystem>, source: &str) -> FsResult<Arc<Dentry>> {
+        let place = self.resolve(&self.root, path, FollowLast::Yes)?;
+        if place.kind() != FileKind::Directory {
+            return Err(FsError::NotDirectory);
+        }
+        let inode = file_system.root();
+        let mount = Mount::new(file_system, source, Some(place.clone()));
+        let root = Dentry::new(inode, mount, None, Arc::from(&b""[..]));
+        place.set_mounted(Some(root.clone()));
+        self.mounts.lock().push(root.clone());
+        Ok(root)
+    }
+
+    /// Takes away what is mounted at `path`; open files stay usable. Errors: `Invalid` (no mount point), `Busy` (the
+    /// root, or something is mounted below).
+    pub fn unmount(&self, path: &[u8]) -> FsResult<()> {
+        let root = self.resolve(&self.root, path, FollowLast::Yes)?;
+        let mut mounts = self.mounts.lock();
+        let index = mounts.iter().position(|mounted| Arc::ptr_eq(mounted, &root)).ok_or(FsError::Invalid)?;
+        let covered = root.mount().covered().ok_or(FsError::Busy)?;
+        if mounts.iter().any(|other| {
+            other.mount().covered().is_some_and(|place| place.mount().id == root.mount().id)
+        }) {
+            return Err(FsError::Busy);
+        }
+        covered.set_mounted(None);
+        mounts.remove(index);
+        drop(mounts);
+        root.mount().release_covered();
+        drop(root);
+        self.cache.shrink();
+        Ok(())
+    }
+
+    /// All mounts, in the order of mounting.
+    pub fn mounts(&self) -> Vec<MountInfo> {
+        let mounts = self.mounts.lock().clone();
+        mounts.iter().map(|root| root.mount().info(root)).collect()
+    }
+
+    /// Forgets all cached names that nobody uses. How many.
+    pub fn shrink(&self) -> usize {
+        self.cache.shrink()
+    }
+
+    /// `stat`, `lstat`.
+    pub fn metadata(&self, base: &Arc<Dentry>, path: &[u8], follow: FollowLast) -> FsResult<Metadata> {
+        Ok(self.resolve(base, path, follow)?.metadata())
+    }
+
+    /// `readlink`. Errors: `Invalid` when it is no link.
+    pub fn readlink(&self, base: &Arc<Dentry>, path: &[u8]) -> FsResult<Vec<u8>> {
+        let place = self.resolve(base, path, FollowLast::No)?;
+        Ok(match place.inode().readlink()? {
+            Link::Path(text) | Link::Place(_, text) => text,
+        })
+    }
+
+    /// `truncate`.
+    pub fn truncate(&self, base: &Arc<Dentry>, path: &[u8], size: u64) -> FsResult<()> {
+        let place = self.resolve(base, path, FollowLast::Yes)?;
+        match place.kind() {
+            FileKind::Directory => return Err(FsError::IsDirectory),
+            FileKind::Regular => {}
+            _ => return Err(FsError::Invalid),
+        }
+        place.writable()?;
+        if size > i64::MAX as u64 {
+            return Err(FsError::Invalid);
+        }
+        place.inode().truncate(size)
+    }
+
+    /// `chmod`, `chown`, `utimensat`.
+    pub fn set_attributes(
+        &self,
+        base: &Arc<Dentry>,
+        path: &[u8],
+        follow: FollowLast,
+        set: &SetAttributes,
+    ) -> FsResult<()> {
+        let place = self.resolve(base, path, follow)?;
+        place.writable()?;
+        place.inode().set_attributes(set)
+    }
+
+    /// `statfs`.
+    pub fn statistics(&self, base: &Arc<Dentry>, path: &[u8]) -> FsResult<FsStat> {
+        Ok(self.resolve(base, path, FollowLast::Yes)?.mount().file_system.statistics())
+    }
+
+    /// `sync`.
+    pub fn sync(&self) -> FsResult<()> {
+        let mounts = self.mounts.lock().clone();
+        mounts.iter().try_for_each(|root| root.mount().file_system.sync())
+    }
+}
