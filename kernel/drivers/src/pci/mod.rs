@@ -9,7 +9,6 @@ mod bar;
 mod config;
 mod msix;
 
-pub use bar::Bar;
 pub use config::{Address, Config};
 pub use msix::MsiX;
 
@@ -60,7 +59,10 @@ impl Function {
     /// Lets it answer memory accesses, write to memory and send messages, but not use interrupt lines.
     pub fn enable(&self) {
         let command = self.config.read_u16(COMMAND);
-        self.config.write_u16(COMMAND, command | COMMAND_MEMORY | COMMAND_MASTER | COMMAND_NO_INTX);
+        let wanted = command | COMMAND_MEMORY | COMMAND_MASTER | COMMAND_NO_INTX;
+        if wanted != command {
+            self.config.write_u16(COMMAND, wanted);
+        }
     }
 
     /// Its capabilities: (id, offset in configuration space).
