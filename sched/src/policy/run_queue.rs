@@ -48,7 +48,10 @@ pub(crate) enum Effect {
 
 /// Runnable threads of one vCPU, without the running one, which is only remembered for its charge.
 pub(crate) struct RunQueue {
-    tree: RBTree<ByVruntime>,
+    /// The one that runs next. Outside the tree, so that the common queue of one costs no tree operation.
+    first: Option<Runnable>,
+    /// The others; empty if there is no first.
+    rest: RBTree<ByVruntime>,
     len: usize,
     /// Never falls; new and woken threads are placed relative to it.
     min_vruntime_ns: u64,
@@ -65,7 +68,8 @@ impl RunQueue {
     /// Empty, idle.
     pub const fn new() -> Self {
         Self {
-            tree: RBTree::new(ByVruntime::NEW),
+            first: None,
+            rest: RBTree::new(ByVruntime::NEW),
             len: 0,
             min_vruntime_ns: 0,
             running: None,
@@ -108,7 +112,7 @@ impl RunQueue {
         if let Some(running) = &self.running {
             let vruntime_ns = running.fair.vruntime_ns() + running.fair.scale(ran_ns);
             running.fair.set_vruntime_ns(vruntime_ns);
-            let least_ns = match self.tree.front().get() {
+            let least_ns = match &self.first {
                 Some(first) => vruntime_ns.min(first.fair.vruntime_ns()),
                 None => vruntime_ns,
             };
@@ -126,12 +130,21 @@ impl RunQueue {
     /// Puts a thread with a place in this queue's order back: it was running here.
     pub fn put_back(&mut self, thread: Runnable) {
         self.len += 1;
-        self.tree.insert(thread);
+        match &mut self.first {
+            None => self.first = Some(thread),
+            Some(first) if thread.fair.vruntime_ns() < first.fair.vruntime_ns() => {
+                let second = core::mem::replace(first, thread);
+                self.rest.front_mut().insert_before(second);
+            }
+            Some(_) => {
+                self.rest.insert(thread);
+            }
+        }
     }
 
     /// As [`Self::put_back`], but behind the first of those that wait: the thread gives its turn away.
     pub fn put_back_behind(&mut self, thread: Runnable) {
-        if let Some(first) = self.tree.front().get() {
+        if let Some(first) = &self.first {
             let vruntime_ns = first.fair.vruntime_ns().max(thread.fair.vruntime_ns());
             thread.fair.set_vruntime_ns(vruntime_ns);
         }
@@ -170,7 +183,7 @@ impl RunQueue {
 
     /// Whether the first thread that waits should run instead of the running one at `now_ns`.
     pub fn first_preempts(&self, now_ns: u64) -> bool {
-        let first_ns = self.tree.front().get().map(|first| first.fair.vruntime_ns());
+        let first_ns = self.first.as_ref().map(|first| first.fair.vruntime_ns());
         first_ns.is_some_and(|first_ns| self.preempts(first_ns, now_ns))
     }
 
@@ -187,14 +200,20 @@ impl RunQueue {
 
     /// Takes the thread that is to run next.
     pub fn take_next(&mut self) -> Option<Runnable> {
-        let next = self.tree.front_mut().remove()?;
+        let next = self.first.take()?;
         self.len -= 1;
+        if self.len > 0 {
+            self.first = self.rest.front_mut().remove();
+        }
         Some(next)
     }
 
     /// Takes the first thread that `may_go` allows, for another vCPU.
     pub fn take_for(&mut self, may_go: impl Fn(&Thread) -> bool) -> Option<Runnable> {
-        let mut cursor = self.tree.front_mut();
+        if may_go(self.first.as_ref()?) {
+            return self.take_next();
+        }
+        let mut cursor = self.rest.front_mut();
         while !may_go(cursor.get()?) {
             cursor.move_next();
         }

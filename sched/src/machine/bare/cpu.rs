@@ -3,7 +3,7 @@
 use super::counters::Times;
 use crate::Thread;
 use crate::policy::RunQueue;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use hal::cpu::{MAX_CPUS, Padded, PerCpu};
 use hal::irq::{Ipi, send_ipi};
 use hal::sync::SpinLock;
@@ -25,6 +25,8 @@ pub(super) struct Cpu {
     pub programmed_ns: AtomicU64,
     /// Until then the queued thread is a hand-over, which no thief takes; see `place`.
     pub handover_end_ns: AtomicU64,
+    /// Slices that ended while others waited; see `place::balance`.
+    pub slices: AtomicU32,
     /// A reschedule interrupt is on its way. Set by senders.
     pub ipi_sent: AtomicBool,
     /// The thread that a switch leaves, and what becomes of it, from before the switch to `finish`.
@@ -53,6 +55,7 @@ impl Cpu {
             idle: AtomicPtr::new(core::ptr::null_mut()),
             programmed_ns: AtomicU64::new(NEVER),
             handover_end_ns: AtomicU64::new(0),
+            slices: AtomicU32::new(0),
             ipi_sent: AtomicBool::new(false),
             leaving: AtomicPtr::new(core::ptr::null_mut()),
             leave: AtomicU8::new(0),

@@ -32,14 +32,14 @@ pub(crate) fn make_runnable(thread: &Thread) {
 pub(crate) fn launch(thread: &ThreadRef) {
     let _irq = IrqGuard::mask();
     let me = cpu::id();
-    let target = spread(thread, me);
+    let target = spread(thread, me, Search::Everywhere);
     enqueue(target, me, thread, Why::New, false, hal::clock::now_ns());
 }
 
 /// A runnable thread that may not run where it was, and whose registers are saved.
 pub(super) fn send_away(thread: &Thread) {
     let me = cpu::id();
-    let target = spread(thread, me);
+    let target = spread(thread, me, Search::Everywhere);
     enqueue(target, me, thread, Why::Moved, false, hal::clock::now_ns());
 }
 
@@ -69,11 +69,20 @@ fn choose(thread: &Thread, waker: &Thread, me: usize) -> (usize, bool) {
     if thread.may_run_on(last) && claim(last) {
         return (last, false);
     }
-    (spread(thread, me), false)
+    (spread(thread, me, Search::Near), false)
 }
 
-/// An idle vCPU, this one first since it needs no interrupt; else the least loaded of this and the thread's last one.
-fn spread(thread: &Thread, me: usize) -> usize {
+/// Where to look when no vCPU is idle.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Search {
+    /// This vCPU and the thread's last one, whose caches know it.
+    Near,
+    /// Every vCPU: the thread has no warm cache, and will stay.
+    Everywhere,
+}
+
+/// An idle vCPU, this one first since it needs no interrupt; else the least loaded.
+fn spread(thread: &Thread, me: usize, search: Search) -> usize {
     let allowed = thread.affinity().intersection(CpuSet::first(cpu::count()));
     loop {
         let idle = allowed.intersection(CpuSet::from_bits(IDLE.load(Ordering::Relaxed)));
@@ -85,14 +94,46 @@ fn spread(thread: &Thread, me: usize) -> usize {
             None => break,
         }
     }
-    let waiting = |cpu: usize| CPUS.of(cpu).queued.load(Ordering::Relaxed);
     let last = thread.last_cpu();
+    if search == Search::Everywhere {
+        let candidates = (0..cpu::count()).filter(|&cpu| allowed.contains(cpu));
+        return candidates.min_by_key(|&cpu| waiting(cpu)).unwrap_or(me);
+    }
     match (allowed.contains(last), allowed.contains(me)) {
         (true, true) if waiting(me) < waiting(last) => me,
         (true, _) => last,
         (false, true) => me,
         // The affinity is never empty; see `Thread::set_affinity`.
         (false, false) => allowed.lowest().unwrap_or(me),
+    }
+}
+
+/// Threads that wait for `cpu`.
+fn waiting(cpu: usize) -> usize {
+    CPUS.of(cpu).queued.load(Ordering::Relaxed)
+}
+
+/// At the end of a slice on vCPU `me`: gives one of its waiting threads to the vCPU with the shortest queue, if that is
+/// shorter by two; if by one, only at every eighth slice, so that three busy threads on two vCPUs take turns at having
+/// one to themselves. No vCPU is idle then: those steal.
+pub(super) fn balance(me: usize) {
+    const TURN: u32 = 8;
+    let mine = CPUS.of(me);
+    let slice = mine.slices.load(Ordering::Relaxed).wrapping_add(1);
+    mine.slices.store(slice, Ordering::Relaxed);
+    let Some(target) = (0..cpu::count()).min_by_key(|&cpu| waiting(cpu)) else { return };
+    let longer_by = waiting(me).saturating_sub(waiting(target));
+    if longer_by == 0 || (longer_by == 1 && slice % TURN != 0) {
+        return;
+    }
+    let mut shared = mine.shared.lock();
+    let given = shared.queue.take_for(|thread| {
+        thread.may_run_on(target) && !thread.machine.on_cpu.load(Ordering::Acquire)
+    });
+    mine.publish(&shared.queue);
+    drop(shared);
+    if let Some(thread) = given {
+        enqueue(target, me, &thread, Why::Moved, false, hal::clock::now_ns());
     }
 }
 

@@ -39,6 +39,9 @@ pub(crate) fn timer_interrupt() {
     }
     if over {
         running().work_flags().set(WorkFlags::RESCHED);
+        if cpu::count() > 1 {
+            place::balance(me);
+        }
     } else if let Some(end_ns) = slice_end_ns {
         program_timer(end_ns);
     }
