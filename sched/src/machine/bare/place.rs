@@ -123,7 +123,7 @@ pub(super) fn balance(me: usize) {
     mine.slices.store(slice, Ordering::Relaxed);
     let Some(target) = (0..cpu::count()).min_by_key(|&cpu| waiting(cpu)) else { return };
     let longer_by = waiting(me).saturating_sub(waiting(target));
-    if longer_by == 0 || (longer_by == 1 && slice % TURN != 0) {
+    if longer_by == 0 || (longer_by == 1 && !slice.is_multiple_of(TURN)) {
         return;
     }
     let mut shared = mine.shared.lock();
