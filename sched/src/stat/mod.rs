@@ -70,7 +70,8 @@ pub fn idle_hook(hook: fn()) {
 }
 
 /// `before` runs right before a vCPU halts, `after` right after, both with interrupts masked: `mm` spares halted vCPUs
-/// the translation flushes. Interrupt handlers that end the halt run in between.
+/// the translation flushes. Interrupt handlers that end the halt run in between, but no thread does: `after` is also called
+/// when such a handler ends in a switch to one, so it may come twice for one halt, or without one.
 pub fn around_halt(before: fn(), after: fn()) {
     machine::set_around_halt(before, after);
 }

@@ -24,6 +24,12 @@ pub(crate) fn set_around_halt(before: fn(), after: fn()) {
     AROUND_HALT.call_once(|| (before, after));
 }
 
+/// This vCPU leaves its idle thread for another one. The interrupt that ended the halt may have come straight here,
+/// past the end of [`run_idle`]'s turn: what has to happen before a thread runs happens now.
+pub(super) fn leave() {
+    AROUND_HALT.get().inspect(|(_, after)| after());
+}
+
 /// The code that runs on this vCPU becomes its idle thread.
 pub(crate) fn init_cpu() {
     let _irq = irq::IrqGuard::mask();

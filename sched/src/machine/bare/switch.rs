@@ -111,6 +111,7 @@ pub(super) fn schedule(leave: Leave) {
     }
     if prev_is_idle && !next_is_idle {
         IDLE.fetch_and(!(1 << id), Ordering::Relaxed);
+        super::idle::leave();
     }
     if same {
         return;
