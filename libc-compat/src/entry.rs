@@ -66,7 +66,7 @@ pub fn fault(frame: &mut TrapFrame, fault: &Fault) -> FaultOutcome {
                     count_fault(frame);
                     return FaultOutcome::Handled;
                 }
-                Err(FaultError::NoMemory) => return out_of_memory(frame, addr),
+                Err(FaultError::NoMemory) => return out_of_memory(frame, fault, addr),
                 Err(error) => signal::fault::page_fault_info(addr, error),
             }
         }
@@ -102,16 +102,39 @@ fn count_fault(frame: &TrapFrame) {
     }
 }
 
-/// Memory is out, after reclaim: the process ends and says so.
+/// Memory is out, after reclaim. The first application thread that meets it gets a SIGBUS and mm's reserve, so that
+/// HotSpot can write its report and abort; without a handler, or when the reserve is used up too, the process ends.
 #[cold]
-fn out_of_memory(frame: &TrapFrame, addr: u64) -> FaultOutcome {
-    if let Some(process) = running() {
-        if !process.is_ending() {
-            log::error!("out of memory: no frame for the application's page at {:#x}", addr & !0xfff);
+fn out_of_memory(frame: &mut TrapFrame, fault: &Fault, addr: u64) -> FaultOutcome {
+    let Some(process) = running() else { return FaultOutcome::Unhandled };
+    let is_first = !process.is_ending() && process.note_out_of_memory();
+    if is_first {
+        log::error!("out of memory: no frame for the application's page at {:#x}", addr & !0xfff);
+        mm::frame::open_reserve();
+    }
+    if !frame.is_app() {
+        if is_first {
+            // A call touches the application's memory: it goes on with the reserve.
+            return fault_again(frame, fault, addr);
         }
         process.request_exit(ExitStatus::OutOfMemory);
+        return FaultOutcome::Unhandled;
     }
-    if frame.is_app() { FaultOutcome::Handled } else { FaultOutcome::Unhandled }
+    if is_first && process.signals.actions.caught().contains(signal::set::SIGBUS) {
+        raise_fault(frame, fault, &signal::fault::page_fault_info(addr, FaultError::NoMemory));
+    } else {
+        process.request_exit(ExitStatus::OutOfMemory);
+    }
+    FaultOutcome::Handled
+}
+
+fn fault_again(frame: &TrapFrame, fault: &Fault, addr: u64) -> FaultOutcome {
+    debug_assert!(!frame.is_app());
+    let access = match *fault {
+        Fault::Page { write, fetch, .. } => Access { write, fetch },
+        _ => Access::default(),
+    };
+    if mm::space().fault(addr, access).is_ok() { FaultOutcome::Handled } else { FaultOutcome::Unhandled }
 }
 
 /// [`hal::trap::Hooks::return_work`]: the current thread is about to go back to the application and has work flags.

@@ -23,3 +23,11 @@ pub fn map_file(
 ) -> Result<(), crate::Errno> {
     Err(crate::Errno::EBADF)
 }
+
+#[cfg(test)]
+impl FileContext {
+    /// For host tests: nothing open.
+    pub(crate) fn for_test() -> Self {
+        Self {}
+    }
+}

@@ -30,6 +30,8 @@ pub mod signal;
 pub mod syscall;
 pub mod task;
 pub mod uaccess;
+#[cfg(test)]
+mod tests;
 pub mod vdso;
 
 pub use errno::Errno;

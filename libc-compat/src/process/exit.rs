@@ -2,7 +2,7 @@
 //! closes the descriptors, gives the address space back and wakes who waits.
 
 use super::{Process, RUNNING};
-use core::sync::atomic::{AtomicU8, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use hal::context::WorkFlags;
 use hal::sync::SpinLock;
 use sched::Completion;
@@ -41,12 +41,18 @@ impl ExitStatus {
 pub(super) struct ExitState {
     status: SpinLock<Option<ExitStatus>>,
     first_thread_code: AtomicU8,
+    out_of_memory: AtomicBool,
     pub(super) finished: Completion,
 }
 
 impl ExitState {
     pub(super) const fn new() -> Self {
-        Self { status: SpinLock::new(None), first_thread_code: AtomicU8::new(0), finished: Completion::new() }
+        Self {
+            status: SpinLock::new(None),
+            first_thread_code: AtomicU8::new(0),
+            out_of_memory: AtomicBool::new(false),
+            finished: Completion::new(),
+        }
     }
     pub(super) fn requested(&self) -> Option<ExitStatus> {
         *self.status.lock()
@@ -69,6 +75,11 @@ impl Process {
             thread.work_flags().set(WorkFlags::STOP);
             thread.kick();
         }
+    }
+
+    /// Memory is out; true for the first who says so.
+    pub(crate) fn note_out_of_memory(&self) -> bool {
+        !self.exit.out_of_memory.swap(true, Ordering::Relaxed)
     }
 
     /// Whether the process is ending.

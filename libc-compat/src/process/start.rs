@@ -65,19 +65,7 @@ pub fn start(spec: ProcessSpec) -> Result<ProcessHandle, StartError> {
         return Err(StartError::Busy);
     }
     let name = thread_name(&spec.program.exe);
-    let process = Arc::new(Process {
-        pid: AtomicU32::new(0),
-        program: spec.program,
-        files: spec.files,
-        limits: spec.limits,
-        signals: ProcessSignals::new(),
-        timers: ProcessTimers::new(),
-        heap: sched::Mutex::new(Break { start: spec.heap_start, end: spec.heap_start }),
-        threads: SpinLock::new(BTreeMap::new()),
-        ended_cpu_ns: AtomicU64::new(0),
-        start_ns: hal::clock::now_ns(),
-        exit: ExitState::new(),
-    });
+    let process = Arc::new(Process::new(spec.program, spec.files, spec.limits, spec.heap_start));
     let frame = TrapFrame::new_app(spec.entry, spec.stack_pointer);
     let task = Task::new(process.clone(), Start { frame, fs_base: 0 });
     let thread = sched::spawn_suspended(Spawn {
@@ -96,8 +84,38 @@ pub fn start(spec: ProcessSpec) -> Result<ProcessHandle, StartError> {
     Ok(ProcessHandle { process })
 }
 
+impl Process {
+    /// Without threads yet.
+    fn new(program: Program, files: FileContext, limits: Limits, heap_start: u64) -> Self {
+        Self {
+            pid: AtomicU32::new(0),
+            program,
+            files,
+            limits,
+            signals: ProcessSignals::new(),
+            timers: ProcessTimers::new(),
+            heap: sched::Mutex::new(Break { start: heap_start, end: heap_start }),
+            threads: SpinLock::new(BTreeMap::new()),
+            ended_cpu_ns: AtomicU64::new(0),
+            start_ns: hal::clock::now_ns(),
+            exit: ExitState::new(),
+        }
+    }
+}
+
 /// The last component of the executable's path (proc(5): comm).
 fn thread_name(exe: &[u8]) -> String {
     let name = exe.rsplit(|&byte| byte == b'/').next().unwrap_or(exe);
     String::from_utf8_lossy(name).into_owned()
+}
+
+#[cfg(test)]
+impl Process {
+    /// A process without threads, for host tests.
+    pub(crate) fn for_test() -> Arc<Process> {
+        Arc::new(Process::new(Program::default(), FileContext::for_test(), Limits::default(), 0))
+    }
+    pub(crate) fn set_pid(&self, pid: u32) {
+        self.pid.store(pid, Ordering::Relaxed);
+    }
 }

@@ -5,7 +5,6 @@ use super::Support::{Accepted, Full, Partial, Refused};
 use super::{Call, Errno, Row, SysResult, row};
 use crate::uaccess::UserPtr;
 use crate::unsupported;
-use alloc::string::String;
 use core::sync::atomic::Ordering;
 use linux_raw_sys::general::*;
 
@@ -143,15 +142,11 @@ fn set_name(call: &mut Call<'_>) -> SysResult {
         }
         Err(error) => return Err(error.into()),
     };
-    call.thread().set_name(&String::from_utf8_lossy(&name));
+    call.thread().set_name_bytes(&name);
     Ok(0)
 }
 
 fn get_name(call: &mut Call<'_>) -> SysResult {
-    let name = call.thread().name();
-    let mut bytes = [0u8; NAME_BYTES];
-    let len = name.len().min(NAME_BYTES - 1);
-    bytes[..len].copy_from_slice(&name.as_bytes()[..len]);
-    call.ptr(1).write(bytes)?;
+    call.ptr(1).write(call.thread().name_bytes())?;
     Ok(0)
 }
