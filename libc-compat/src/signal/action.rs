@@ -70,6 +70,12 @@ pub struct Actions {
     caught: AtomicU64,
 }
 
+impl Default for Actions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Actions {
     /// Every action the default.
     pub const fn new() -> Self {

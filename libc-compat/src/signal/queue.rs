@@ -24,6 +24,12 @@ pub enum Queued {
     Full,
 }
 
+impl Default for Pending {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Pending {
     /// Nothing pending.
     pub const fn new() -> Self {
@@ -37,13 +43,8 @@ impl Pending {
     }
 
     /// How many infos wait.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.queue.lock().len()
-    }
-
-    /// Makes room so that `push` from interrupt context need not allocate.
-    pub fn reserve(&self, count: usize) -> bool {
-        self.queue.lock().try_reserve(count).is_ok()
     }
 
     /// Adds a signal.

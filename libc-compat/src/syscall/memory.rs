@@ -86,7 +86,7 @@ fn mmap(call: &mut Call<'_>) -> SysResult {
 }
 
 fn placement(addr: u64, flags: u32) -> Result<Placement, Errno> {
-    let aligned = addr % PAGE_SIZE == 0;
+    let aligned = addr.is_multiple_of(PAGE_SIZE);
     if flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) == 0 {
         let hint = addr & !(PAGE_SIZE - 1);
         return Ok(if hint == 0 || hint >= USER_END { Placement::Any } else { Placement::Hint(hint) });
@@ -113,7 +113,7 @@ fn page_range(start: u64, len: u64) -> Option<u64> {
 }
 
 fn check_aligned(start: u64) -> Result<(), Errno> {
-    if start % PAGE_SIZE == 0 { Ok(()) } else { Err(Errno::EINVAL) }
+    if start.is_multiple_of(PAGE_SIZE) { Ok(()) } else { Err(Errno::EINVAL) }
 }
 
 fn munmap(call: &mut Call<'_>) -> SysResult {

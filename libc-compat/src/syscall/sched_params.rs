@@ -47,7 +47,7 @@ fn machine() -> CpuSet {
 
 fn sched_getaffinity(call: &mut Call<'_>) -> SysResult {
     let len = call.arg(1) as u32 as u64;
-    if len < SET_BYTES || len % 8 != 0 {
+    if len < SET_BYTES || !len.is_multiple_of(8) {
         return Err(Errno::EINVAL);
     }
     let set = match call.int(0) {

@@ -199,7 +199,7 @@ fn rt_tgsigqueueinfo(call: &mut Call<'_>) -> SysResult {
 /// RLIMIT_SIGPENDING (sigqueue(3): EAGAIN).
 fn check_queue_limit(process: &Process) -> Result<(), Errno> {
     let limit = process.limits.soft(RLIMIT_SIGPENDING);
-    if process.signals.pending.len() as u64 >= limit { Err(Errno::EAGAIN) } else { Ok(()) }
+    if process.signals.pending.count() as u64 >= limit { Err(Errno::EAGAIN) } else { Ok(()) }
 }
 
 fn sigaltstack(call: &mut Call<'_>) -> SysResult {

@@ -7,10 +7,13 @@ use crate::syscall::time::{TimeSpec, TimeVal};
 use std::io::Write;
 use std::mem::{offset_of, size_of};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Compiles and runs C expressions that are integers; their values in order.
 fn c_values(headers: &str, expressions: &[&str]) -> Vec<u64> {
-    let dir = std::env::temp_dir().join(format!("demitasse-layout-{}-{}", std::process::id(), expressions.len()));
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let dir = std::env::temp_dir().join(format!("demitasse-layout-{}-{number}", std::process::id()));
     std::fs::create_dir_all(&dir).expect("a temporary directory");
     let (source, program) = (dir.join("layout.c"), dir.join("layout"));
     let mut text = format!("#define _GNU_SOURCE\n#include <stddef.h>\n#include <stdio.h>\n{headers}\nint main(void) {{\n");
