@@ -93,9 +93,10 @@ impl Function {
 
 /// Whether part of the range is listed as anything by the firmware that is not a hole or reserved.
 fn is_memory(start: u64, end: u64) -> bool {
-    hal::boot_info::get().memory().iter().any(|region| {
-        region.kind != MemoryKind::Reserved && overlap(start..end, region.start.0, region.len)
-    })
+    hal::boot_info::get()
+        .memory()
+        .iter()
+        .any(|region| region.kind != MemoryKind::Reserved && overlap(start..end, region.start.0, region.len))
 }
 
 fn overlap(range: Range<u64>, start: u64, len_bytes: u64) -> bool {

@@ -3,6 +3,7 @@
 use crate::registers::Registers;
 use core::fmt;
 use hal::acpi::{self, Ecam};
+use hal::addr::PhysAddr;
 use hal::pio;
 use hal::sync::SpinLock;
 
@@ -11,7 +12,7 @@ const PORT_DATA: u16 = 0xcfc;
 const ADDRESS_ENABLE: u32 = 1 << 31;
 /// Configuration bytes of a function by ECAM, and of all 256 functions of a bus.
 const FUNCTION_BYTES: usize = 4096;
-const BUS_BYTES: usize = 256 * FUNCTION_BYTES;
+const BUS_BYTES: u64 = 256 * FUNCTION_BYTES as u64;
 
 /// The address and data ports are one register pair for the whole machine.
 static PORTS: SpinLock<()> = SpinLock::new(());
@@ -59,7 +60,7 @@ impl ConfigSpace {
     pub(super) fn bus(&self, bus: u8) -> Option<Bus> {
         match self {
             Self::Memory(ecam) if (ecam.first_bus..=ecam.last_bus).contains(&bus) => {
-                Registers::map(ecam.base.offset(u64::from(bus) * BUS_BYTES as u64), BUS_BYTES).map(Bus::Memory)
+                Some(Bus::Memory(ecam.base.offset(u64::from(bus) * BUS_BYTES)))
             }
             Self::Memory(_) => None,
             Self::Ports => Some(Bus::Ports),
@@ -69,19 +70,21 @@ impl ConfigSpace {
 
 /// A bus's configuration space.
 pub(super) enum Bus {
-    Memory(Registers),
+    /// By memory from here on.
+    Memory(PhysAddr),
     Ports,
 }
 
 impl Bus {
-    pub(super) fn config(&self, address: Address) -> Config {
-        let slot = usize::from(address.device & 31) << 3 | usize::from(address.function & 7);
+    /// A function's space, of which only the page is mapped: most of a bus is empty.
+    pub(super) fn config(&self, address: Address) -> Option<Config> {
+        let slot = u32::from(address.device & 31) << 3 | u32::from(address.function & 7);
         match self {
-            Self::Memory(bus) => match bus.part(slot * FUNCTION_BYTES, FUNCTION_BYTES) {
-                Some(registers) => Config::Memory(registers),
-                None => unreachable!("256 functions fit into a bus's window"),
-            },
-            Self::Ports => Config::Ports { selector: u32::from(address.bus) << 16 | (slot as u32) << 8 },
+            Self::Memory(bus) => {
+                let start = bus.offset(u64::from(slot) * FUNCTION_BYTES as u64);
+                Registers::map(start, FUNCTION_BYTES).map(Config::Memory)
+            }
+            Self::Ports => Some(Config::Ports { selector: u32::from(address.bus) << 16 | slot << 8 }),
         }
     }
 }

@@ -95,7 +95,7 @@ fn walk_bus(space: &ConfigSpace, bus: u8, depth: usize, found: &mut Vec<Function
     for device in 0..32 {
         for number in 0..8 {
             let address = Address { bus, device, function: number };
-            let config = space_of_bus.config(address);
+            let Some(config) = space_of_bus.config(address) else { break };
             let id = config.read_u32(VENDOR_ID);
             if id as u16 == 0xffff || id as u16 == 0 {
                 if number == 0 {

@@ -92,8 +92,7 @@ fn disk_name(index: usize) -> String {
 
 /// All places of memory-mapped devices, each once.
 fn mmio_places() -> Vec<MmioPlace> {
-    let mut places: Vec<_> =
-        hal::boot_info::get().cmdline.split_ascii_whitespace().filter_map(parse_word).collect();
+    let mut places: Vec<_> = hal::boot_info::get().cmdline.split_ascii_whitespace().filter_map(parse_word).collect();
     if let Some(aml) = hal::acpi::get().and_then(|tables| tables.dsdt) {
         for place in scan_aml(aml) {
             if places.iter().all(|known| known.start != place.start) {
@@ -170,7 +169,8 @@ mod tests {
 
     #[test]
     fn command_line_words_give_places() {
-        let place = |start, len_bytes, gsi| MmioPlace { start: PhysAddr(start), len_bytes, gsi, trigger: Trigger::EdgeHigh };
+        let place =
+            |start, len_bytes, gsi| MmioPlace { start: PhysAddr(start), len_bytes, gsi, trigger: Trigger::EdgeHigh };
         assert_eq!(parse_word("virtio_mmio.device=512@0xfeb00000:5"), Some(place(0xfeb0_0000, 512, 5)));
         assert_eq!(parse_word("virtio_mmio.device=4K@0xd0000000:12:3"), Some(place(0xd000_0000, 4096, 12)));
         for bad in [
@@ -190,8 +190,7 @@ mod tests {
     fn aml_resources_give_places_and_cuts_give_none() {
         let mut aml = b"\x5b\x82VR00\x08_HID\x0dLNRO0005\0\x08_UID\0\x08_CRS\x11\x1a\x0a\x17".to_vec();
         aml.extend([0x86, 9, 0, 1, 0, 0xe, 0xb0, 0xfe, 0, 2, 0, 0, 0x89, 6, 0, 1, 1, 23, 0, 0, 0, 0x79, 0]);
-        let place =
-            MmioPlace { start: PhysAddr(0xfeb0_0e00), len_bytes: 512, gsi: 23, trigger: Trigger::LevelHigh };
+        let place = MmioPlace { start: PhysAddr(0xfeb0_0e00), len_bytes: 512, gsi: 23, trigger: Trigger::LevelHigh };
         assert_eq!(scan_aml(&aml), [place]);
         assert_eq!(scan_aml(&[aml.clone(), aml.clone()].concat()), [place, place]);
         for len in 0..aml.len() - 2 {

@@ -183,3 +183,6 @@ impl Service for EntropyDevice {
         self.collect();
     }
 }
+
+#[cfg(test)]
+mod tests;

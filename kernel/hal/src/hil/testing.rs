@@ -1,6 +1,8 @@
 //! Devices made of memory, for the tests of the layers above (host backend only).
 
-use super::{Block, BlockError, BlockRequest, Completion, Notify, Operation, Port, PortError, PortReadiness, SECTOR_SIZE};
+use super::{
+    Block, BlockError, BlockRequest, Completion, Notify, Operation, Port, PortError, PortReadiness, SECTOR_SIZE,
+};
 use alloc::{collections::VecDeque, string::String, sync::Arc, vec::Vec};
 use std::sync::{Condvar, Mutex, PoisonError};
 

@@ -133,8 +133,7 @@ impl PortCore {
 
     /// Gives the port memory and the device all receive buffers.
     pub(super) fn give_buffers(&self) -> Result<(), VirtioError> {
-        let memory =
-            DmaBuffer::new(TRANSMIT_OFFSET + TRANSMIT_SLOTS * TRANSMIT_BYTES).ok_or(VirtioError::NoMemory)?;
+        let memory = DmaBuffer::new(TRANSMIT_OFFSET + TRANSMIT_SLOTS * TRANSMIT_BYTES).ok_or(VirtioError::NoMemory)?;
         // SAFETY: the port keeps the buffer beside it, for ever, and uses it through this only.
         let shared = unsafe { SharedMemory::of(&memory) }.ok_or(VirtioError::NoMemory)?;
         let notify = {
@@ -420,9 +419,7 @@ impl Port for ConsolePort {
     }
 
     fn drain(&self) -> Result<(), PortError> {
-        self.wait(&self.core.writers, || {
-            self.checked(self.core.try_drain()).unwrap_or(Err(PortError::Closed))
-        })
+        self.wait(&self.core.writers, || self.checked(self.core.try_drain()).unwrap_or(Err(PortError::Closed)))
     }
 
     fn readiness(&self) -> PortReadiness {

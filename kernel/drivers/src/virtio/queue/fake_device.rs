@@ -27,12 +27,7 @@ pub struct FakeDevice {
 unsafe impl Send for FakeDevice {}
 
 impl FakeDevice {
-    pub fn new(
-        size: u16,
-        addresses: (u64, u64, u64),
-        event_index: EventIndex,
-        translate: fn(u64) -> *mut u8,
-    ) -> Self {
+    pub fn new(size: u16, addresses: (u64, u64, u64), event_index: EventIndex, translate: fn(u64) -> *mut u8) -> Self {
         let (table, available, used) = (translate(addresses.0), translate(addresses.1), translate(addresses.2));
         Self { size, event_index, table, available, used, translate, seen: 0, used_index: 0 }
     }

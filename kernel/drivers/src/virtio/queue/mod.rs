@@ -123,7 +123,12 @@ impl VirtQueue {
         let layout = Layout::new(size);
         let mut slots = Vec::new();
         slots.try_reserve_exact(usize::from(size)).ok()?;
-        slots.extend((0..size).map(|index| Slot { next: index.wrapping_add(1), chain: 0, token: 0, writable_bytes: 0 }));
+        slots.extend((0..size).map(|index| Slot {
+            next: index.wrapping_add(1),
+            chain: 0,
+            token: 0,
+            writable_bytes: 0,
+        }));
         let tables = usize::from(size) * options.indirect_descriptors * DESCRIPTOR_BYTES;
         Some(Self {
             indirect: memory.part(layout.total_bytes(), tables)?,
@@ -300,15 +305,10 @@ impl VirtQueue {
 fn describe(buffer: &Buffer, next: Option<u16>) -> Descriptor {
     let direction = if buffer.direction == Direction::FromDevice { FLAG_WRITE } else { 0 };
     let chained = if next.is_some() { FLAG_NEXT } else { 0 };
-    Descriptor {
-        address: buffer.start.0,
-        len: buffer.len_bytes,
-        flags: direction | chained,
-        next: next.unwrap_or(0),
-    }
+    Descriptor { address: buffer.start.0, len: buffer.len_bytes, flags: direction | chained, next: next.unwrap_or(0) }
 }
 
 #[cfg(test)]
-mod fake_device;
+pub(in crate::virtio) mod fake_device;
 #[cfg(test)]
 mod tests;

@@ -10,8 +10,7 @@ fn pair(size: u16, options: QueueOptions) -> (VirtQueue, FakeDevice) {
     let len = VirtQueue::memory_bytes(size, options);
     let memory = std::vec![0u128; len.div_ceil(16)].leak().as_mut_ptr().cast::<u8>();
     // SAFETY: leaked, aligned by 16, and used by this queue and its device only.
-    let memory =
-        unsafe { SharedMemory::new(NonNull::new(memory).expect("not null"), PhysAddr(memory as u64), len) };
+    let memory = unsafe { SharedMemory::new(NonNull::new(memory).expect("not null"), PhysAddr(memory as u64), len) };
     let queue = VirtQueue::new(memory, size, options).expect("memory is long enough");
     let (table, available, used) = queue.addresses();
     let device = FakeDevice::new(size, (table.0, available.0, used.0), options.event_index, |at| at as *mut u8);
@@ -124,11 +123,17 @@ fn indices_wrap() {
 #[test]
 fn lies_break_the_queue_for_ever() {
     let lies: [fn(&mut FakeDevice, u16); 5] = [
-        |device, _| device.set_used_index(2),                               // more than was in flight
-        |device, _| device.set_used_index(0xffff),                          // backwards
-        |device, _| { device.give_back(8, 0); },  // no such descriptor
-        |device, head| { device.give_back(u32::from(head ^ 1), 0); },  // not a head in flight
-        |device, head| { device.give_back(u32::from(head), 102); },  // longer than the buffer
+        |device, _| device.set_used_index(2),      // more than was in flight
+        |device, _| device.set_used_index(0xffff), // backwards
+        |device, _| {
+            device.give_back(8, 0);
+        }, // no such descriptor
+        |device, head| {
+            device.give_back(u32::from(head ^ 1), 0);
+        }, // not a head in flight
+        |device, head| {
+            device.give_back(u32::from(head), 102);
+        }, // longer than the buffer
     ];
     for lie in lies {
         let (mut queue, mut device) = pair(8, options(EventIndex::Absent, 0));

@@ -123,8 +123,7 @@ impl Transport for MmioTransport {
         u16::try_from(self.registers.read_u32(register::QUEUE_MAX_SIZE)).unwrap_or(u16::MAX)
     }
     fn activate_queue(&self, placement: &QueuePlacement) -> Result<Doorbell, VirtioError> {
-        if self.queue_max_size(placement.queue) < placement.size
-            || self.registers.read_u32(register::QUEUE_READY) != 0
+        if self.queue_max_size(placement.queue) < placement.size || self.registers.read_u32(register::QUEUE_READY) != 0
         {
             return Err(VirtioError::NoQueue(placement.queue));
         }

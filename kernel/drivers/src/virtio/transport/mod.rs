@@ -1,5 +1,7 @@
 //! How a virtio device's registers are reached: PCI (`pci`) or memory-mapped (`mmio`).
 
+#[cfg(test)]
+pub(super) mod fake;
 pub(super) mod mmio;
 pub(super) mod pci;
 
