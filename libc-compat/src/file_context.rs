@@ -3,7 +3,7 @@
 use crate::Errno;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
-use fs::fd_table::{FdTable, OnExec};
+use fs::{FdTable, OnExec};
 use fs::{Dentry, FileKind, FollowLast, Namespace, OpenFile};
 use hal::sync::SpinLock;
 use linux_raw_sys::general as linux;

@@ -6,8 +6,8 @@ use crate::uaccess::UserPtr;
 use crate::user_io::TRANSFER_MAX;
 use crate::{Errno, unsupported};
 use alloc::sync::Arc;
-use fs::file::Access;
-use fs::open_file::SeekFrom;
+use fs::Access;
+use fs::SeekFrom;
 use fs::{FileKind, FsError, OpenFile, SliceSource, StatusFlags, VecSink};
 use linux_raw_sys::general as linux;
 

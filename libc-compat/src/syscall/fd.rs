@@ -5,7 +5,7 @@ use super::{Call, Row, Support::*, SysResult, lock, row};
 use crate::uaccess::UserPtr;
 use crate::{Errno, unsupported};
 use alloc::sync::Arc;
-use fs::fd_table::OnExec;
+use fs::OnExec;
 use fs::{FsError, OpenFile, StatusFlags};
 use linux_raw_sys::general as linux;
 

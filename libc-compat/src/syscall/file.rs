@@ -3,8 +3,8 @@
 use super::{Call, Row, Support::*, SysResult, row};
 use crate::user_io::{self, UserVec};
 use crate::{Errno, unsupported};
-use fs::file::Extent;
-use fs::open_file::SeekFrom;
+use fs::Extent;
+use fs::SeekFrom;
 use linux_raw_sys::general as linux;
 
 /// The rows of this family.
@@ -39,7 +39,7 @@ pub fn written(call: &Call<'_>, result: fs::FsResult<usize>) -> SysResult {
     match result {
         Ok(count) => Ok(count as u64),
         Err(fs::FsError::BrokenPipe) => {
-            crate::signal::raise(call.task(), linux::SIGPIPE);
+            crate::signal::send::raise(call.task(), call.thread(), crate::signal::set::SIGPIPE);
             Err(Errno::EPIPE)
         }
         Err(error) => Err(error.into()),

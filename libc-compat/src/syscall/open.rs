@@ -4,7 +4,7 @@ use super::{Call, Row, Support::*, SysResult, row};
 use crate::file_context::FileContext;
 use crate::uaccess::{UserPtr, UserSlice};
 use crate::{Errno, unsupported};
-use fs::fd_table::OnExec;
+use fs::OnExec;
 use fs::{OpenFlags, StatusFlags};
 use linux_raw_sys::general as linux;
 

@@ -3,8 +3,8 @@
 use super::file::offset;
 use super::{Call, Row, Support::*, SysResult, row};
 use crate::{Errno, unsupported};
-use fs::file::{Access, SyncKind};
-use fs::inode::Allocate;
+use fs::{Access, SyncKind};
+use fs::Allocate;
 use fs::{FileKind, StatusFlags};
 use linux_raw_sys::general as linux;
 
