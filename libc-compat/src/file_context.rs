@@ -1,10 +1,10 @@
 //! What a process has open: descriptors, working directory, umask.
 
 use crate::Errno;
+use crate::procfs::Settings;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
-use fs::{FdTable, OnExec};
-use fs::{Dentry, FileKind, FollowLast, Namespace, OpenFile};
+use fs::{Dentry, FdTable, FileKind, FollowLast, Namespace, OnExec, OpenFile};
 use hal::sync::SpinLock;
 use linux_raw_sys::general as linux;
 
@@ -23,6 +23,8 @@ pub struct FileContext {
     namespace: Arc<Namespace>,
     cwd: SpinLock<Arc<Dentry>>,
     umask: AtomicU32,
+    /// What the process set by writing to /proc/self.
+    pub settings: Settings,
 }
 
 impl FileContext {
@@ -33,6 +35,7 @@ impl FileContext {
             namespace,
             cwd: SpinLock::new(cwd),
             umask: AtomicU32::new(DEFAULT_UMASK),
+            settings: Settings::new(),
         }
     }
 

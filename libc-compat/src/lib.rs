@@ -24,6 +24,7 @@ pub mod deadlock;
 pub mod entry;
 pub mod errno;
 pub mod file_context;
+mod fs_errno;
 pub mod process;
 pub mod procfs;
 pub mod signal;
@@ -32,6 +33,7 @@ pub mod task;
 pub mod uaccess;
 #[cfg(test)]
 mod tests;
+pub mod user_io;
 pub mod vdso;
 
 pub use errno::Errno;

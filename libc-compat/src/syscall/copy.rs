@@ -6,9 +6,7 @@ use crate::uaccess::UserPtr;
 use crate::user_io::TRANSFER_MAX;
 use crate::{Errno, unsupported};
 use alloc::sync::Arc;
-use fs::Access;
-use fs::SeekFrom;
-use fs::{FileKind, FsError, OpenFile, SliceSource, StatusFlags, VecSink};
+use fs::{Access, FileKind, FsError, OpenFile, SeekFrom, SliceSource, StatusFlags, VecSink};
 use linux_raw_sys::general as linux;
 
 /// The rows of this family.

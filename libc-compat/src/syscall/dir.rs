@@ -4,8 +4,7 @@ use super::{Call, Row, Support::*, SysResult, row};
 use crate::uaccess::UserSlice;
 use crate::{Errno, unsupported};
 use alloc::vec::Vec;
-use fs::{NewNode, RenameMode};
-use fs::{DirEntry, FileKind, FollowLast};
+use fs::{DirEntry, FileKind, FollowLast, NewNode, RenameMode};
 use linux_raw_sys::general as linux;
 
 /// The rows of this family.

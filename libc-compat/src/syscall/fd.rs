@@ -5,8 +5,7 @@ use super::{Call, Row, Support::*, SysResult, lock, row};
 use crate::uaccess::UserPtr;
 use crate::{Errno, unsupported};
 use alloc::sync::Arc;
-use fs::OnExec;
-use fs::{FsError, OpenFile, StatusFlags};
+use fs::{FileKind, OnExec, OpenFile, StatusFlags};
 use linux_raw_sys::general as linux;
 
 /// The rows of this family.
@@ -21,7 +20,7 @@ pub const ROWS: &[Row] = &[
     row(linux::__NR_fcntl, "fcntl", "ddx", fcntl, Partial, "fcntl(2)"),
 ];
 
-/// The first descriptor after FD_CLOEXEC's bit in F_SETFD.
+/// F_GETFD's and F_SETFD's only bit.
 const FD_CLOEXEC: u32 = 1;
 
 fn close(call: &mut Call<'_>) -> SysResult {
@@ -96,7 +95,7 @@ fn make_pipe(call: &Call<'_>, flags: u32) -> SysResult {
         unsupported!("pipe2 O_DIRECT", flags);
         return Err(Errno::EINVAL);
     }
-    let (reader, writer) = fs::pipe::pair(status_from_linux(flags))?;
+    let (reader, writer) = fs::pipe::pipe(status_from_linux(flags));
     insert_pair(call, call.ptr(0), [reader, writer], on_exec(flags & linux::O_CLOEXEC != 0))
 }
 
@@ -146,10 +145,9 @@ fn fcntl(call: &mut Call<'_>) -> SysResult {
         }
         linux::F_GETLK | linux::F_OFD_GETLK => lock::test(call, &file),
         linux::F_SETLK | linux::F_SETLKW | linux::F_OFD_SETLK | linux::F_OFD_SETLKW => lock::set(call, &file),
-        linux::F_GETPIPE_SZ => Ok(fs::pipe::capacity(&file).map_err(|_| Errno::EBADF)? as u64),
+        linux::F_GETPIPE_SZ => pipe_size(&file),
         linux::F_SETPIPE_SZ => set_pipe_size(call, &file),
-        linux::F_GET_SEALS => Ok(u64::from(fs::memfd::seals(&file).ok_or(Errno::EINVAL)?.bits())),
-        linux::F_ADD_SEALS => add_seals(call, &file),
+        linux::F_GET_SEALS | linux::F_ADD_SEALS => seals(call, &file),
         // Owner and signal of SIGIO: kept nowhere, because no signal is ever sent.
         linux::F_GETOWN | linux::F_GETSIG => Ok(0),
         linux::F_SETOWN | linux::F_SETSIG | linux::F_SETOWN_EX => {
@@ -184,19 +182,29 @@ pub fn flags_of(file: &OpenFile) -> u32 {
     status_to_linux(file.status()) | large
 }
 
-fn set_pipe_size(call: &Call<'_>, file: &OpenFile) -> SysResult {
-    match fs::pipe::set_capacity(file, call.uint(2) as usize) {
-        Ok(size) => Ok(size as u64),
-        Err(FsError::BadHandle) => Err(Errno::EBADF),
-        Err(error) => Err(error.into()),
-    }
+/// Every pipe holds as much (EBADF for what is no pipe).
+fn pipe_size(file: &OpenFile) -> SysResult {
+    if file.metadata().kind == FileKind::Fifo { Ok(fs::pipe::PIPE_CAPACITY as u64) } else { Err(Errno::EBADF) }
 }
 
-fn add_seals(call: &Call<'_>, file: &OpenFile) -> SysResult {
-    let Some(seals) = fs::memfd::Seals::from_bits(call.uint(2)) else { return Err(Errno::EINVAL) };
-    if !file.status().contains(StatusFlags::WRITE) {
+/// F_SETPIPE_SZ: smaller is rounded up to the one size that there is; larger is refused as for an unprivileged process.
+fn set_pipe_size(call: &Call<'_>, file: &OpenFile) -> SysResult {
+    let size = pipe_size(file)?;
+    if call.arg(2) > size {
+        unsupported!("fcntl F_SETPIPE_SZ above 64 KiB", call.arg(2));
         return Err(Errno::EPERM);
     }
-    fs::memfd::add_seals(file, seals)?;
-    Ok(0)
+    Ok(size)
+}
+
+/// F_GET_SEALS, F_ADD_SEALS: as for a file made without MFD_ALLOW_SEALING; EINVAL for what cannot be sealed at all.
+fn seals(call: &Call<'_>, file: &OpenFile) -> SysResult {
+    if file.metadata().kind != FileKind::Regular || file.place().is_none_or(|place| !place.unlinked()) {
+        return Err(Errno::EINVAL);
+    }
+    if call.uint(1) == linux::F_GET_SEALS {
+        return Ok(u64::from(linux::F_SEAL_SEAL));
+    }
+    unsupported!("fcntl F_ADD_SEALS", call.uint(2));
+    Err(Errno::EPERM)
 }

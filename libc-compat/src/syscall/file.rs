@@ -3,8 +3,7 @@
 use super::{Call, Row, Support::*, SysResult, row};
 use crate::user_io::{self, UserVec};
 use crate::{Errno, unsupported};
-use fs::Extent;
-use fs::SeekFrom;
+use fs::{Extent, SeekFrom};
 use linux_raw_sys::general as linux;
 
 /// The rows of this family.

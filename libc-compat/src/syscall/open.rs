@@ -4,8 +4,7 @@ use super::{Call, Row, Support::*, SysResult, row};
 use crate::file_context::FileContext;
 use crate::uaccess::{UserPtr, UserSlice};
 use crate::{Errno, unsupported};
-use fs::OnExec;
-use fs::{OpenFlags, StatusFlags};
+use fs::{OnExec, OpenFlags, StatusFlags};
 use linux_raw_sys::general as linux;
 
 /// The rows of this family.
@@ -182,11 +181,8 @@ pub fn status_to_linux(status: StatusFlags) -> u32 {
     flags
 }
 
-/// Names longer than this are refused: `memfd:` in front must fit NAME_MAX.
-const MEMFD_NAME_MAX: usize = 249;
-
-/// No huge-page pool exists, so MFD_HUGETLB gets what a Linux without reserved huge pages gives later: ENOMEM. The JVM then goes on with small pages,
-/// which the kernel joins to large ones by itself.
+/// No pool of huge pages exists, so MFD_HUGETLB gets what a Linux without reserved huge pages says: ENOMEM. The JVM then
+/// goes on without the flag, and gets large pages all the same where they fit.
 fn memfd_create(call: &mut Call<'_>) -> SysResult {
     let flags = call.uint(1);
     let known = linux::MFD_CLOEXEC | linux::MFD_ALLOW_SEALING;
@@ -200,16 +196,19 @@ fn memfd_create(call: &mut Call<'_>) -> SysResult {
         unsupported!("memfd_create MFD_HUGETLB", flags);
         return Err(Errno::ENOMEM);
     }
+    if flags & linux::MFD_ALLOW_SEALING != 0 {
+        // The file is made; F_ADD_SEALS on it is refused.
+        unsupported!("memfd_create MFD_ALLOW_SEALING", flags);
+    }
     if flags & huge != 0 {
         return Err(Errno::EINVAL);
     }
-    let sealable = flags & linux::MFD_ALLOW_SEALING != 0;
-    let file = fs::memfd::create(&name, sealable)?;
+    let file = fs::memfd::create(&name)?;
     call.process().files.insert(file, on_exec(flags & linux::MFD_CLOEXEC != 0))
 }
 
 fn memfd_name(at: UserPtr<u8>) -> Result<alloc::vec::Vec<u8>, Errno> {
-    match hal::user::copy_string(at.addr(), MEMFD_NAME_MAX) {
+    match hal::user::copy_string(at.addr(), fs::memfd::NAME_MAX) {
         Ok(name) => Ok(name),
         Err(hal::user::StringError::Fault(_)) => Err(Errno::EFAULT),
         Err(hal::user::StringError::TooLong) => Err(Errno::EINVAL),

@@ -3,9 +3,7 @@
 use super::file::offset;
 use super::{Call, Row, Support::*, SysResult, row};
 use crate::{Errno, unsupported};
-use fs::{Access, SyncKind};
-use fs::Allocate;
-use fs::{FileKind, StatusFlags};
+use fs::{Access, Allocate, FileKind, StatusFlags, SyncKind};
 use linux_raw_sys::general as linux;
 
 /// The rows of this family.
@@ -79,7 +77,7 @@ fn syncfs(call: &mut Call<'_>) -> SysResult {
         return Err(Errno::EBADF);
     }
     if let Some(place) = file.place() {
-        place.mount().file_system().sync()?;
+        place.mount().file_system.sync()?;
     }
     Ok(0)
 }

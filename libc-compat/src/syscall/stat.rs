@@ -178,14 +178,14 @@ fn at(files: &FileContext, call: &Call<'_>, flags: u32) -> Result<(Metadata, u64
     if path.is_empty() && flags & linux::AT_EMPTY_PATH != 0 {
         if dirfd == linux::AT_FDCWD {
             let place = files.cwd();
-            return Ok((place.metadata(), place.mount().id()));
+            return Ok((place.metadata(), place.mount().id));
         }
         let file = files.get(dirfd)?;
-        return Ok((file.metadata(), file.place().map_or(0, |place| place.mount().id())));
+        return Ok((file.metadata(), file.place().map_or(0, |place| place.mount().id)));
     }
     let follow = if flags & linux::AT_SYMLINK_NOFOLLOW != 0 { FollowLast::No } else { FollowLast::Yes };
     let place = files.resolve(dirfd, &path, follow)?;
-    Ok((place.metadata(), place.mount().id()))
+    Ok((place.metadata(), place.mount().id))
 }
 
 fn statx(call: &mut Call<'_>) -> SysResult {
@@ -314,13 +314,11 @@ const ANON_INODE_FS_MAGIC: u64 = 0x0904_1934;
 fn fstatfs(call: &mut Call<'_>) -> SysResult {
     let file = call.process().files.get(call.int(0))?;
     let stat = match file.place() {
-        Some(place) => place.mount().file_system().statistics(),
+        Some(place) => place.mount().file_system.statistics(),
         None => match file.metadata().kind {
             FileKind::Fifo => nameless(PIPEFS_MAGIC),
             FileKind::Socket => nameless(SOCKFS_MAGIC),
             FileKind::Anonymous => nameless(ANON_INODE_FS_MAGIC),
-            // A memfd.
-            FileKind::Regular => fs::memfd::statistics(),
             _ => {
                 unsupported!("fstatfs of an object without a place", call.arg(0));
                 return Err(Errno::ENOSYS);

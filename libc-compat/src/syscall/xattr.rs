@@ -4,8 +4,7 @@ use super::{Call, Row, Support::*, SysResult, row};
 use crate::uaccess::UserSlice;
 use crate::Errno;
 use alloc::{sync::Arc, vec::Vec};
-use fs::XattrMode;
-use fs::{Dentry, FollowLast, StatusFlags};
+use fs::{Dentry, FollowLast, StatusFlags, XattrMode};
 use hal::user::StringError;
 use linux_raw_sys::general as linux;
 
