@@ -30,6 +30,7 @@ pub mod procfs;
 pub mod signal;
 pub mod syscall;
 pub mod task;
+pub mod terminal;
 pub mod uaccess;
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,6 @@ pub mod event;
 pub mod fd;
 pub mod file;
 pub mod futex;
-pub mod inotify;
 pub mod ioctl;
 pub mod limits;
 pub mod lock;

@@ -13,7 +13,6 @@ const FAMILIES: &[&[Row]] = &[
     super::fd::ROWS,
     super::file::ROWS,
     super::futex::ROWS,
-    super::inotify::ROWS,
     super::ioctl::ROWS,
     super::limits::ROWS,
     super::lock::ROWS,
