@@ -1,11 +1,128 @@
-//! What a process has open: descriptors, working directory, umask (owner: abi-files).
+//! What a process has open: descriptors, working directory, umask.
+
+use crate::Errno;
+use crate::procfs::Settings;
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU32, Ordering};
+use fs::{Dentry, FdTable, FileKind, FollowLast, Namespace, OnExec, OpenFile};
+use hal::sync::SpinLock;
+use linux_raw_sys::general as linux;
+
+/// Owner of POSIX record locks: there is one process.
+const LOCK_OWNER: u64 = 1;
+/// The umask of a process that jvm-host starts, as a login shell's.
+const DEFAULT_UMASK: u32 = 0o022;
 
 /// The file side of a process.
-pub struct FileContext {}
+///
+/// # Locks
+/// `cwd` is a leaf held for one clone.
+pub struct FileContext {
+    /// Descriptors.
+    pub fds: FdTable,
+    namespace: Arc<Namespace>,
+    cwd: SpinLock<Arc<Dentry>>,
+    umask: AtomicU32,
+    /// What the process set by writing to /proc/self.
+    pub settings: Settings,
+}
 
 impl FileContext {
+    /// No descriptors; `cwd` is the working directory, `descriptor_limit` RLIMIT_NOFILE's soft value.
+    pub fn new(namespace: Arc<Namespace>, cwd: Arc<Dentry>, descriptor_limit: u32) -> Self {
+        Self {
+            fds: FdTable::new(descriptor_limit),
+            namespace,
+            cwd: SpinLock::new(cwd),
+            umask: AtomicU32::new(DEFAULT_UMASK),
+            settings: Settings::new(),
+        }
+    }
+
+    /// The tree of names.
+    #[inline(always)]
+    pub fn namespace(&self) -> &Arc<Namespace> {
+        &self.namespace
+    }
+
+    /// The open description behind `fd` (EBADF).
+    #[inline(always)]
+    pub fn get(&self, fd: i32) -> Result<Arc<OpenFile>, Errno> {
+        self.fds.get(fd).map_err(|_| Errno::EBADF)
+    }
+
+    /// Gives a description the lowest free number (EMFILE).
+    pub fn insert(&self, file: Arc<OpenFile>, on_exec: OnExec) -> Result<u64, Errno> {
+        Ok(self.fds.insert(file, on_exec, 0)? as u64)
+    }
+
+    /// close(2).
+    pub fn close(&self, fd: i32) -> Result<(), Errno> {
+        Ok(self.fds.close(fd, LOCK_OWNER)?)
+    }
+
+    /// What closing does beyond forgetting the number, for a description that `dup2` replaced.
+    pub fn finish(&self, file: Arc<OpenFile>) {
+        FdTable::finish(file, LOCK_OWNER);
+    }
+
+    /// Closes `first ..= last`.
+    pub fn close_range(&self, first: u32, last: u32) {
+        self.fds.close_range(first, last, LOCK_OWNER);
+    }
+
     /// The process ends: closes every descriptor.
-    pub fn close_all(&self) {}
+    pub fn close_all(&self) {
+        self.fds.clear(LOCK_OWNER);
+    }
+
+    /// Owner of this process's POSIX record locks.
+    pub fn lock_owner(&self) -> u64 {
+        LOCK_OWNER
+    }
+
+    /// The working directory.
+    pub fn cwd(&self) -> Arc<Dentry> {
+        self.cwd.lock().clone()
+    }
+
+    /// chdir(2) to a place that was found already (ENOTDIR).
+    pub fn set_cwd(&self, place: Arc<Dentry>) -> Result<(), Errno> {
+        if place.kind() != FileKind::Directory {
+            return Err(Errno::ENOTDIR);
+        }
+        let old = core::mem::replace(&mut *self.cwd.lock(), place);
+        drop(old);
+        Ok(())
+    }
+
+    /// Where a path begins: the root's own answer for an absolute one, else the directory behind `dirfd` or AT_FDCWD
+    /// (EBADF, ENOTDIR).
+    pub fn base(&self, dirfd: i32, path: &[u8]) -> Result<Arc<Dentry>, Errno> {
+        if path.first() == Some(&b'/') {
+            return Ok(self.namespace.root().clone());
+        }
+        if dirfd == linux::AT_FDCWD {
+            return Ok(self.cwd());
+        }
+        let place = self.get(dirfd)?.place().ok_or(Errno::ENOTDIR)?.clone();
+        if place.kind() == FileKind::Directory { Ok(place) } else { Err(Errno::ENOTDIR) }
+    }
+
+    /// The place that `path` names.
+    pub fn resolve(&self, dirfd: i32, path: &[u8], follow: FollowLast) -> Result<Arc<Dentry>, Errno> {
+        Ok(self.namespace.resolve(&self.base(dirfd, path)?, path, follow)?)
+    }
+
+    /// The umask.
+    pub fn umask(&self) -> u32 {
+        self.umask.load(Ordering::Relaxed)
+    }
+
+    /// umask(2): sets it and gives the old one.
+    pub fn set_umask(&self, mask: u32) -> u32 {
+        self.umask.swap(mask & 0o777, Ordering::Relaxed)
+    }
 }
 
 impl FileContext {

@@ -24,14 +24,17 @@ pub mod deadlock;
 pub mod entry;
 pub mod errno;
 pub mod file_context;
+mod fs_errno;
 pub mod process;
 pub mod procfs;
 pub mod signal;
 pub mod syscall;
 pub mod task;
+pub mod terminal;
 pub mod uaccess;
 #[cfg(test)]
 mod tests;
+pub mod user_io;
 pub mod vdso;
 
 pub use errno::Errno;

@@ -33,6 +33,8 @@ pub struct Program {
     pub env: Vec<Vec<u8>>,
     /// The auxiliary vector as it lies on the initial stack.
     pub auxv: Vec<u8>,
+    /// Where its parts lie.
+    pub layout: crate::procfs::Layout,
 }
 
 /// The process.

@@ -7,18 +7,24 @@
 //! ```
 //! [`table`] puts the families' rows together at compile time and refuses a number that has two.
 
+pub mod attr;
+pub mod copy;
 pub mod dir;
 pub mod event;
 pub mod fd;
 pub mod file;
 pub mod futex;
+pub mod ioctl;
 pub mod limits;
+pub mod lock;
 pub mod memory;
+pub mod open;
 pub mod poll;
 pub mod process;
 pub mod sched_params;
 pub mod signal;
 pub mod socket;
+pub mod space;
 pub mod stat;
 pub mod system;
 pub mod table;
@@ -27,6 +33,8 @@ pub mod time;
 pub mod timer;
 mod trace;
 pub mod unsupported;
+pub mod usage;
+pub mod xattr;
 
 pub use crate::errno::{Errno, SysResult};
 pub(crate) use trace::traced;

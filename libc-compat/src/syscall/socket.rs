@@ -1,4 +1,4 @@
-//! (owner: abi-files)
+//! Sockets.
 
 use super::Row;
 

@@ -6,23 +6,31 @@ use super::{Call, Errno, Handler, Row, SysResult, unsupported};
 pub const SIZE: usize = 512;
 
 const FAMILIES: &[&[Row]] = &[
+    super::attr::ROWS,
+    super::copy::ROWS,
     super::dir::ROWS,
     super::event::ROWS,
     super::fd::ROWS,
     super::file::ROWS,
     super::futex::ROWS,
+    super::ioctl::ROWS,
     super::limits::ROWS,
+    super::lock::ROWS,
     super::memory::ROWS,
+    super::open::ROWS,
     super::poll::ROWS,
     super::process::ROWS,
     super::sched_params::ROWS,
     super::signal::ROWS,
     super::socket::ROWS,
+    super::space::ROWS,
     super::stat::ROWS,
     super::system::ROWS,
     super::thread::ROWS,
     super::time::ROWS,
     super::timer::ROWS,
+    super::usage::ROWS,
+    super::xattr::ROWS,
 ];
 
 static HANDLERS: [Handler; SIZE] = handlers();
