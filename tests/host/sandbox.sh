@@ -6,13 +6,13 @@ set -eu
 if [ "${DEMITASSE_SANDBOX-}" != inside ]; then
     user=; [ "$(id -u)" = 0 ] || user="--user --map-root-user"
     # shellcheck disable=SC2086 # no argument, or two
-    exec env DEMITASSE_SANDBOX=inside unshare $user --mount --propagation private --pid --fork --mount-proc "$0" "$@"
+    exec env DEMITASSE_SANDBOX=inside unshare $user --mount --propagation private --pid --fork --kill-child --mount-proc "$0" "$@"
 fi
 for m in $(awk '{ print $5 }' /proc/self/mountinfo); do
     case $m in /proc|/proc/*|/dev|/dev/*) ;; *) mount -o remount,bind,ro "$m" 2>/dev/null || [ "$m" != / ] || { echo "sandbox: cannot make / read-only" >&2; exit 125; } ;; esac
 done
-mount -t tmpfs -o "mode=1777,size=${SANDBOX_TMP_SIZE:-50%}" tmpfs /tmp
-mount -t tmpfs -o mode=1777 tmpfs /dev/shm
+mount -t tmpfs -o "mode=1777,size=${SANDBOX_TMP_SIZE:-256m}" tmpfs /tmp
+mount -t tmpfs -o mode=1777,size=256m tmpfs /dev/shm
 # A write that gets through would mean that the sandbox failed.
 if (: > /sandbox-probe) 2>/dev/null; then echo "sandbox: / is writable" >&2; exit 125; fi
 unset DEMITASSE_SANDBOX SANDBOX_TMP_SIZE

@@ -26,7 +26,7 @@ int main(int argc, char **argv) {
     if (!strcmp(how, "raw_exit_alone")) syscall(SYS_exit, n);
     if (!strcmp(how, "null")) *(volatile int *)0 = 1;
     if (!strcmp(how, "overflow")) return deep((volatile char *)&n);
-    if (!strcmp(how, "divide")) return 1 / (n & 0);
+    if (!strcmp(how, "divide")) { volatile int zero = 0; return 1 / zero; };
     if (!strcmp(how, "trap")) __builtin_trap();
     if (!strcmp(how, "bus")) { int m = memfd_create("m", 0); return *(volatile char *)mmap(NULL, PAGE, PROT_READ, MAP_SHARED, m, 0); }
     if (!strcmp(how, "blocked_fault")) { sigset_t s; sigfillset(&s); sigprocmask(SIG_BLOCK, &s, NULL); *(volatile int *)8 = 1; }

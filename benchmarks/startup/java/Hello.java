@@ -1,0 +1,6 @@
+/** The smallest program: what a start costs. */
+public class Hello {
+    public static void main(String[] args) {
+        System.out.println("hello " + System.getProperty("java.version"));
+    }
+}

@@ -1,0 +1,141 @@
+//! Measures what a start costs, Demitasse and a Linux guest side by side: same QEMU, same disks, same JDK and options.
+//! How and why: README.md beside this file; the bars: ../PROMISES.md.
+
+use anyhow::Result;
+use clap::{Parser, ValueEnum};
+use report::{Bar, Row};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use system::{Side, Systems};
+
+mod gdb;
+mod initramfs;
+mod linux;
+mod measure;
+mod qmp;
+mod report;
+mod run;
+mod stats;
+mod system;
+
+/// Measures start-up of Demitasse and of Linux in one run and prints a report in Markdown.
+#[derive(Parser)]
+struct Options {
+    /// What to measure; everything if not given
+    #[arg(value_enum)]
+    what: Vec<What>,
+    /// Only this side
+    #[arg(long, value_enum)]
+    only: Option<OnlySide>,
+    /// Interleaved runs of each wall-clock measurement
+    #[arg(long, default_value_t = 11)]
+    runs: usize,
+    /// Runs of each instruction count
+    #[arg(long, default_value_t = 5)]
+    counts: usize,
+    /// Exit with status 1 when a bar is missed
+    #[arg(long)]
+    check: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// Instructions from reset to Hello's line
+    Instructions,
+    /// Instructions from kernel entry to ld.so
+    Boot,
+    /// Time from QEMU's start to Hello's line
+    Wall,
+    /// Smallest memory for Hello
+    Memory,
+    /// Size of the kernel file
+    Size,
+    /// System.nanoTime and the first SecureRandom bytes
+    Clocks,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum OnlySide {
+    Demitasse,
+    Linux,
+}
+
+fn main() -> ExitCode {
+    match measure(&Options::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("startup: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Whether all is well: with `--check`, that every bar is held.
+fn measure(options: &Options) -> Result<bool> {
+    let sides: Vec<Side> = Side::BOTH
+        .into_iter()
+        .filter(|side| match options.only {
+            None => true,
+            Some(OnlySide::Demitasse) => *side == Side::Demitasse,
+            Some(OnlySide::Linux) => *side == Side::Linux,
+        })
+        .collect();
+    let classes = tempfile::tempdir()?;
+    compile(classes.path())?;
+    let systems = Systems::prepare(classes.path(), sides.contains(&Side::Demitasse))?;
+    let is_wanted = |what| options.what.is_empty() || options.what.contains(&what);
+    let mut rows = Vec::new();
+    if is_wanted(What::Instructions) {
+        rows.push(row("instructions to Hello's line, M", Bar::AtMost(380.0), &sides, options.counts, |side| {
+            Ok(measure::instructions(&systems, side)? / 1e6)
+        })?);
+    }
+    if is_wanted(What::Boot) && sides.contains(&Side::Demitasse) {
+        let boot = measure::boot(&systems)?;
+        eprintln!("firmware before the kernel: {:.1} M instructions", boot.firmware as f64 / 1e6);
+        rows.push(Row { what: "instructions, kernel entry to ld.so, M", ours: vec![boot.kernel as f64 / 1e6], linux: vec![], bar: Bar::AtMost(10.0) });
+    }
+    if is_wanted(What::Wall) {
+        rows.push(row("QEMU start to Hello's line, 2 vCPUs, s", Bar::Ratio(0.42), &sides, options.runs, |side| measure::wall(&systems, side))?);
+    }
+    if is_wanted(What::Memory) {
+        rows.push(row("smallest memory for Hello, MiB", Bar::AtMost(64.0), &sides, 1, |side| Ok((measure::memory(&systems, side)? >> 20) as f64))?);
+    }
+    if is_wanted(What::Size) {
+        rows.push(row("kernel file, MiB", Bar::AtMost(1.0), &sides, 1, |side| Ok(systems.kernel_bytes(side)? as f64 / (1 << 20) as f64))?);
+    }
+    if is_wanted(What::Clocks) {
+        let mut random = Row { what: "first SecureRandom bytes, ms", ours: vec![], linux: vec![], bar: Bar::Ratio(1.0) };
+        rows.push(row("System.nanoTime, ns a call", Bar::Ratio(1.0), &sides, options.runs, |side| {
+            let (clock, bytes) = measure::clocks(&systems, side)?;
+            if side == Side::Linux { &mut random.linux } else { &mut random.ours }.push(bytes);
+            Ok(clock)
+        })?);
+        rows.push(random);
+    }
+    print!("{}", report::markdown(&systems.description(), &rows));
+    Ok(!options.check || rows.iter().all(|row| row.is_held() == Some(true)))
+}
+
+/// Measures the sides in turns.
+fn row(what: &'static str, bar: Bar, sides: &[Side], runs: usize, mut one: impl FnMut(Side) -> Result<f64>) -> Result<Row> {
+    let mut row = Row { what, ours: vec![], linux: vec![], bar };
+    for turn in 1..=runs {
+        for &side in sides {
+            let value = one(side)?;
+            eprintln!("{what}, {turn} of {runs}: {} {value:.3}", side.name());
+            if side == Side::Linux { &mut row.linux } else { &mut row.ours }.push(value);
+        }
+    }
+    Ok(row)
+}
+
+/// Compiles the Java programs of this folder into `classes`.
+fn compile(classes: &Path) -> Result<()> {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("startup/java");
+    let files: Vec<PathBuf> = std::fs::read_dir(sources)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    let status = Command::new("javac").arg("-d").arg(classes).args(files).status()?;
+    anyhow::ensure!(status.success(), "javac failed");
+    Ok(())
+}
