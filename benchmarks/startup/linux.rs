@@ -8,8 +8,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// In the order in which they are loaded.
-const MODULES: [&str; 9] =
-    ["virtio_ring", "virtio", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci", "virtio_blk", "libcrc32c", "erofs", "overlay"];
+const MODULES: [&str; 9] = [
+    "virtio_ring",
+    "virtio",
+    "virtio_pci_modern_dev",
+    "virtio_pci_legacy_dev",
+    "virtio_pci",
+    "virtio_blk",
+    "libcrc32c",
+    "erofs",
+    "overlay",
+];
 
 /// What the kernel is told. TSC: on HPET, which it falls back to under `-cpu max`, its clock reads cost five times more.
 /// panic=-1: with `-no-reboot` a panic ends the machine.
@@ -35,18 +44,28 @@ impl Linux {
         let boot = unpacked.join("boot");
         let name = |entry: fs::DirEntry| entry.file_name().into_string().ok();
         let version = fs::read_dir(&boot)?
-            .filter_map(|entry| name(entry.ok()?)?.strip_prefix("vmlinuz-").map(String::from))
+            .filter_map(|entry| {
+                name(entry.ok()?)?
+                    .strip_prefix("vmlinuz-")
+                    .map(String::from)
+            })
             .next()
             .context("no kernel in the package")?;
         let tree = unpacked.join("lib/modules").join(&version).join("kernel");
         let modules = MODULES
             .iter()
             .map(|module| {
-                let file = find(&tree, &format!("{module}.ko")).with_context(|| format!("no module {module} in the package"))?;
+                let file = find(&tree, &format!("{module}.ko"))
+                    .with_context(|| format!("no module {module} in the package"))?;
                 Ok((format!("{module}.ko"), fs::read(file)?))
             })
             .collect::<Result<_>>()?;
-        Ok(Linux { kernel: boot.join(format!("vmlinuz-{version}")), version, modules, busybox: fs::read(unpacked.join("bin/busybox"))? })
+        Ok(Linux {
+            kernel: boot.join(format!("vmlinuz-{version}")),
+            version,
+            modules,
+            busybox: fs::read(unpacked.join("bin/busybox"))?,
+        })
     }
 
     /// A root for `layers` disks (the first has priority) that runs `command` in `/`, then powers off.
@@ -66,24 +85,43 @@ impl Linux {
 }
 
 fn script(layers: usize, command: &[String], environment: &[String]) -> String {
-    let mut text = String::from("#!/bin/busybox sh\nb=/bin/busybox\n$b mount -t devtmpfs dev /dev\n");
+    let mut text =
+        String::from("#!/bin/busybox sh\nb=/bin/busybox\n$b mount -t devtmpfs dev /dev\n");
     for module in MODULES {
         text += &format!("$b insmod /modules/{module}.ko\n");
     }
     let disk = |index: usize| char::from(b'a' + u8::try_from(index).expect("few disks"));
     for index in 0..layers {
-        text += &format!("$b mkdir /layer{index}\n$b mount -t erofs -o ro /dev/vd{} /layer{index}\n", disk(index));
+        text += &format!(
+            "$b mkdir /layer{index}\n$b mount -t erofs -o ro /dev/vd{} /layer{index}\n",
+            disk(index)
+        );
     }
     let lower: Vec<String> = (0..layers).map(|index| format!("/layer{index}")).collect();
     match lower.as_slice() {
         [one] => text += &format!("$b mount -o bind {one} /root\n"),
-        all => text += &format!("$b mount -t overlay -o ro,lowerdir={} overlay /root\n", all.join(":")),
+        all => {
+            text += &format!(
+                "$b mount -t overlay -o ro,lowerdir={} overlay /root\n",
+                all.join(":")
+            )
+        }
     }
     text += "$b mount -t proc proc /root/proc\n$b mount -t sysfs sys /root/sys\n$b mount -o move /dev /root/dev\n";
     text += "$b mount -t tmpfs tmp /root/tmp\n";
-    let quote = |words: &[String]| words.iter().map(|word| format!("'{}'", word.replace('\'', "'\\''"))).collect::<Vec<_>>().join(" ");
+    let quote = |words: &[String]| {
+        words
+            .iter()
+            .map(|word| format!("'{}'", word.replace('\'', "'\\''")))
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
     // busybox's own env: the image of the JDK need not hold one.
-    text += &format!("$b env -i {} $b chroot /root {}\n$b poweroff -f\n", quote(environment), quote(command));
+    text += &format!(
+        "$b env -i {} $b chroot /root {}\n$b poweroff -f\n",
+        quote(environment),
+        quote(command)
+    );
     text
 }
 
@@ -91,7 +129,9 @@ fn fetch(directory: &Path, unpacked: &Path) -> Result<()> {
     fs::create_dir_all(directory)?;
     let package = kernel_package()?;
     eprintln!("fetching {package} and busybox-static");
-    run(Command::new("apt-get").args(["download", "-q", &package, "busybox-static"]).current_dir(directory))?;
+    run(Command::new("apt-get")
+        .args(["download", "-q", &package, "busybox-static"])
+        .current_dir(directory))?;
     let _ = fs::remove_dir_all(unpacked);
     fs::create_dir_all(unpacked)?;
     for entry in fs::read_dir(directory)? {
@@ -107,9 +147,15 @@ fn fetch(directory: &Path, unpacked: &Path) -> Result<()> {
 /// The newest kernel, which the package linux-image-cloud-amd64 depends on.
 fn kernel_package() -> Result<String> {
     let depends = || -> Result<Option<String>> {
-        let output = Command::new("apt-cache").args(["depends", "linux-image-cloud-amd64"]).output()?;
+        let output = Command::new("apt-cache")
+            .args(["depends", "linux-image-cloud-amd64"])
+            .output()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        Ok(text.lines().find_map(|line| line.trim().strip_prefix("Depends: linux-image-").map(|rest| format!("linux-image-{rest}"))))
+        Ok(text.lines().find_map(|line| {
+            line.trim()
+                .strip_prefix("Depends: linux-image-")
+                .map(|rest| format!("linux-image-{rest}"))
+        }))
     };
     if let Some(package) = depends()? {
         return Ok(package);
@@ -119,18 +165,30 @@ fn kernel_package() -> Result<String> {
 }
 
 fn run(command: &mut Command) -> Result<()> {
-    let output = command.output().with_context(|| format!("cannot start {command:?}"))?;
+    let output = command
+        .output()
+        .with_context(|| format!("cannot start {command:?}"))?;
     if !output.status.success() {
-        bail!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+        bail!(
+            "{command:?} failed: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
     }
     Ok(())
 }
 
 fn find(directory: &Path, name: &str) -> Option<PathBuf> {
-    fs::read_dir(directory).ok()?.filter_map(Result::ok).find_map(|entry| {
-        let path = entry.path();
-        if path.is_dir() { find(&path, name) } else { (entry.file_name() == name).then_some(path) }
-    })
+    fs::read_dir(directory)
+        .ok()?
+        .filter_map(Result::ok)
+        .find_map(|entry| {
+            let path = entry.path();
+            if path.is_dir() {
+                find(&path, name)
+            } else {
+                (entry.file_name() == name).then_some(path)
+            }
+        })
 }
 
 #[cfg(test)]
@@ -141,7 +199,10 @@ mod tests {
     fn the_script_quotes_and_orders() {
         let text = script(2, &["/x/java".into(), "-Dq='1'".into()], &["LANG=C".into()]);
         assert!(text.contains("lowerdir=/layer0:/layer1"), "{text}");
-        assert!(text.contains("$b env -i 'LANG=C' $b chroot /root '/x/java' '-Dq='\\''1'\\'''"), "{text}");
+        assert!(
+            text.contains("$b env -i 'LANG=C' $b chroot /root '/x/java' '-Dq='\\''1'\\'''"),
+            "{text}"
+        );
         assert!(text.find("virtio_ring").unwrap() < text.find("virtio_blk").unwrap());
     }
 }

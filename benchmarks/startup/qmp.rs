@@ -16,7 +16,10 @@ impl Monitor {
     /// Connects to the socket at `path`, for which QEMU may need a moment.
     pub fn connect(path: &Path) -> Result<Monitor> {
         let stream = connect(path)?;
-        let mut monitor = Monitor { reader: BufReader::new(stream.try_clone()?), writer: stream };
+        let mut monitor = Monitor {
+            reader: BufReader::new(stream.try_clone()?),
+            writer: stream,
+        };
         monitor.answer("\"QMP\"")?;
         monitor.execute("qmp_capabilities")?;
         Ok(monitor)
@@ -30,9 +33,17 @@ impl Monitor {
     /// Instructions executed since reset. Only in record mode: <https://www.qemu.org/docs/master/system/replay.html>.
     pub fn instructions(&mut self) -> Result<u64> {
         let answer = self.execute("query-replay")?;
-        let digits: String =
-            answer.split_once("\"icount\":").context("query-replay without icount")?.1.trim_start().chars().take_while(char::is_ascii_digit).collect();
-        digits.parse().with_context(|| format!("query-replay answered {answer}"))
+        let digits: String = answer
+            .split_once("\"icount\":")
+            .context("query-replay without icount")?
+            .1
+            .trim_start()
+            .chars()
+            .take_while(char::is_ascii_digit)
+            .collect();
+        digits
+            .parse()
+            .with_context(|| format!("query-replay answered {answer}"))
     }
 
     fn execute(&mut self, command: &str) -> Result<String> {
@@ -64,7 +75,9 @@ pub fn connect(path: &Path) -> Result<UnixStream> {
         match UnixStream::connect(path) {
             Ok(stream) => return Ok(stream),
             Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(1)),
-            Err(error) => return Err(error).with_context(|| format!("QEMU did not open {}", path.display())),
+            Err(error) => {
+                return Err(error).with_context(|| format!("QEMU did not open {}", path.display()));
+            }
         }
     }
 }

@@ -36,22 +36,36 @@ impl Row {
     }
 
     fn ratio(&self) -> Option<Ratio> {
-        (!self.ours.is_empty() && !self.linux.is_empty()).then(|| crate::stats::ratio(&self.ours, &self.linux))
+        (!self.ours.is_empty() && !self.linux.is_empty())
+            .then(|| crate::stats::ratio(&self.ours, &self.linux))
     }
 }
 
 /// The report as Markdown.
 pub fn markdown(description: &str, rows: &[Row]) -> String {
-    let mut text = format!("# Start-up, both systems in one run\n\n{description}. Medians; in brackets the 95 % bootstrap interval of the ratio.\n\n");
+    let mut text = format!(
+        "# Start-up, both systems in one run\n\n{description}. Medians; in brackets the 95 % bootstrap interval of the ratio.\n\n"
+    );
     text += "| what | Demitasse | Linux | ratio | bar | held |\n|---|---|---|---|---|---|\n";
     for row in rows {
         let bar = match row.bar {
             Bar::AtMost(limit) => format!("at most {}", number(limit)),
             Bar::Ratio(limit) => format!("ratio at most {limit}"),
         };
-        let ratio = row.ratio().map_or("-".to_string(), |ratio| ratio.to_string());
-        let held = row.is_held().map_or("not measured", |held| if held { "yes" } else { "**NO**" });
-        writeln!(text, "| {} | {} | {} | {ratio} | {bar} | {held} |", row.what, figure(&row.ours), figure(&row.linux)).expect("text grows");
+        let ratio = row
+            .ratio()
+            .map_or("-".to_string(), |ratio| ratio.to_string());
+        let held = row
+            .is_held()
+            .map_or("not measured", |held| if held { "yes" } else { "**NO**" });
+        writeln!(
+            text,
+            "| {} | {} | {} | {ratio} | {bar} | {held} |",
+            row.what,
+            figure(&row.ours),
+            figure(&row.linux)
+        )
+        .expect("text grows");
     }
     text
 }
@@ -60,13 +74,24 @@ fn figure(values: &[f64]) -> String {
     match values {
         [] => "-".into(),
         [one] => number(*one),
-        many => format!("{} (n={}, spread {:.1} %)", number(median(many)), many.len(), spread(many) * 100.0),
+        many => format!(
+            "{} (n={}, spread {:.1} %)",
+            number(median(many)),
+            many.len(),
+            spread(many) * 100.0
+        ),
     }
 }
 
 /// With the digits that mean something.
 fn number(value: f64) -> String {
-    if value >= 100.0 || value.fract() == 0.0 { format!("{value:.0}") } else if value >= 10.0 { format!("{value:.1}") } else { format!("{value:.3}") }
+    if value >= 100.0 || value.fract() == 0.0 {
+        format!("{value:.0}")
+    } else if value >= 10.0 {
+        format!("{value:.1}")
+    } else {
+        format!("{value:.3}")
+    }
 }
 
 #[cfg(test)]
@@ -76,13 +101,31 @@ mod tests {
     #[test]
     fn a_missed_bar_is_said_loudly() {
         let rows = [
-            Row { what: "a, s", ours: vec![1.0, 1.0, 1.0], linux: vec![4.0, 4.0, 4.0], bar: Bar::Ratio(0.3) },
-            Row { what: "b, MiB", ours: vec![70.0], linux: vec![], bar: Bar::AtMost(64.0) },
-            Row { what: "c", ours: vec![], linux: vec![1.0], bar: Bar::AtMost(1.0) },
+            Row {
+                what: "a, s",
+                ours: vec![1.0, 1.0, 1.0],
+                linux: vec![4.0, 4.0, 4.0],
+                bar: Bar::Ratio(0.3),
+            },
+            Row {
+                what: "b, MiB",
+                ours: vec![70.0],
+                linux: vec![],
+                bar: Bar::AtMost(64.0),
+            },
+            Row {
+                what: "c",
+                ours: vec![],
+                linux: vec![1.0],
+                bar: Bar::AtMost(1.0),
+            },
         ];
         let text = markdown("x", &rows);
         assert!(text.contains("| a, s | 1 (n=3, spread 0.0 %) | 4 (n=3, spread 0.0 %) | 0.250 [0.250, 0.250] | ratio at most 0.3 | yes |"), "{text}");
-        assert!(text.contains("| b, MiB | 70 | - | - | at most 64 | **NO** |"), "{text}");
+        assert!(
+            text.contains("| b, MiB | 70 | - | - | at most 64 | **NO** |"),
+            "{text}"
+        );
         assert!(text.contains("not measured"), "{text}");
     }
 }
