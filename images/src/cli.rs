@@ -1,6 +1,5 @@
 //! The command line: `demitasse [OPTIONS] app.jar [ARGS]`.
 
-use crate::collect::Wish;
 use crate::failure::{Failure, Reason};
 use crate::session::{Options, Outcome};
 use crate::{interrupt, progress, session};
@@ -27,7 +26,7 @@ pub fn main(words: impl Iterator<Item = OsString>) -> ExitCode {
         clap_complete::generate(
             shell,
             &mut Arguments::command(),
-            "demitasse",
+            "run-java.sh",
             &mut std::io::stdout(),
         );
         return ExitCode::SUCCESS;
@@ -36,10 +35,21 @@ pub fn main(words: impl Iterator<Item = OsString>) -> ExitCode {
         progress::note(&format!("cannot listen for signals: {error}"));
     }
     let status = arguments.status_file.as_deref();
-    let (end, code) = match status
-        .map_or(Ok(()), |file| write_status(file, "demitasse started"))
-        .and_then(|()| run(&arguments))
-    {
+    // Before anything else: a result that cannot be left is a mistake like any other.
+    if let Some(Err(failure)) = status.map(|file| write_status(file, "demitasse started")) {
+        progress::note(&failure.message);
+        return ExitCode::from(failure.reason.status());
+    }
+    let (end, code) = conclude(run(&arguments));
+    if let Some(Err(failure)) = status.map(|file| write_status(file, &end)) {
+        progress::note(&failure.message);
+    }
+    ExitCode::from(code)
+}
+
+/// The status file's line and the exit status; prints why if the end is not the program's own choice.
+fn conclude(result: Result<Option<session::ProgramResult>, Failure>) -> (String, u8) {
+    match result {
         Ok(None) => ("program 0".to_string(), 0),
         Ok(Some(result)) => match ours(&result.end) {
             None => (format!("program {}", result.status), result.status),
@@ -48,18 +58,11 @@ pub fn main(words: impl Iterator<Item = OsString>) -> ExitCode {
                 (format!("demitasse {}", reason.name()), result.status)
             }
         },
-        Err(failure) => {
-            progress::note(&failure.message);
-            (
-                format!("demitasse {}", failure.reason.name()),
-                failure.reason.status(),
-            )
+        Err(Failure { reason, message }) => {
+            progress::note(&message);
+            (format!("demitasse {}", reason.name()), reason.status())
         }
-    };
-    if let Some(Err(failure)) = status.map(|file| write_status(file, &end)) {
-        progress::note(&failure.message);
     }
-    ExitCode::from(code)
 }
 
 /// Ends that are not the program's own choice, with the line that says why.
@@ -110,8 +113,6 @@ fn run(arguments: &Arguments) -> Result<Option<session::ProgramResult>, Failure>
         return Ok(None);
     };
     interrupt::check()?;
-    let wishes: Result<Vec<Wish>, String> =
-        arguments.get.iter().map(|text| Wish::parse(text)).collect();
     let options = Options {
         stdin: crate::pump::Source::Inherit,
         stdout: crate::pump::Sink::Inherit,
@@ -119,7 +120,7 @@ fn run(arguments: &Arguments) -> Result<Option<session::ProgramResult>, Failure>
         is_verbose: arguments.verbose,
         forwards_signals: true,
         time_limit: arguments.timeout.map(Duration::from_secs_f64),
-        wishes: wishes.map_err(|why| Failure::usage(format!("--get {why}")))?,
+        wishes: ready.wishes,
         has_own_manifest: false,
     };
     let outcome = session::run(&ready.machine, &ready.manifest, options)?;

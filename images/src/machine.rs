@@ -212,25 +212,29 @@ impl Machine {
         }
     }
 
-    /// Refuses sizes with which no program could start.
+    /// See [`check_sizes`].
     pub fn check(&self) -> Result<(), Failure> {
-        if self.memory_bytes < MEMORY_MIN {
-            let (given, least) = (
-                crate::size::show(self.memory_bytes),
-                crate::size::show(MEMORY_MIN),
-            );
-            return Err(Failure::usage(format!(
-                "--memory {given} is too small to start; the least is {least}, and Java needs 64 MiB or more"
-            )));
-        }
-        if self.cpus == 0 || self.cpus > CPUS_MAX {
-            return Err(Failure::usage(format!(
-                "--cpus {} is not between 1 and {CPUS_MAX}",
-                self.cpus
-            )));
-        }
-        Ok(())
+        check_sizes(self.memory_bytes, self.cpus)
     }
+}
+
+/// Refuses sizes with which no program could start.
+pub fn check_sizes(memory_bytes: u64, cpus: u32) -> Result<(), Failure> {
+    if memory_bytes < MEMORY_MIN {
+        let (given, least) = (
+            crate::size::show(memory_bytes),
+            crate::size::show(MEMORY_MIN),
+        );
+        return Err(Failure::usage(format!(
+            "--memory {given} is too small to start; the least is {least}, and Java needs 64 MiB or more"
+        )));
+    }
+    if cpus == 0 || cpus > CPUS_MAX {
+        return Err(Failure::usage(format!(
+            "--cpus {cpus} is not between 1 and {CPUS_MAX}"
+        )));
+    }
+    Ok(())
 }
 
 struct Arguments(Vec<OsString>);

@@ -2,11 +2,12 @@
 
 use super::Arguments;
 use crate::cache::Cache;
+use crate::collect::Wish;
 use crate::failure::Failure;
 use crate::jdk::Jdk;
 use crate::kernel::Kernel;
 use crate::layers::{self, Application, Target};
-use crate::machine::{CPUS_MAX, Machine, Qemu};
+use crate::machine::{CPUS_MAX, Machine, Qemu, check_sizes};
 use crate::tree::absolute;
 use crate::{accel, bundle, program, progress};
 use std::ffi::OsString;
@@ -21,16 +22,24 @@ pub(super) struct Plan<'a> {
     jdk: Option<Jdk>,
     application: Application,
     program: Program,
+    cpus: u32,
+    wishes: Vec<Wish>,
 }
 
 /// Everything is there.
 pub(super) struct Ready {
     pub(super) machine: Machine,
     pub(super) manifest: Manifest,
+    pub(super) wishes: Vec<Wish>,
 }
 
 impl<'a> Plan<'a> {
     pub(super) fn new(arguments: &'a Arguments) -> Result<Plan<'a>, Failure> {
+        let cpus = arguments.cpus.unwrap_or_else(cpus_here);
+        check_sizes(arguments.memory, cpus)?;
+        let wishes: Result<Vec<Wish>, String> =
+            arguments.get.iter().map(|text| Wish::parse(text)).collect();
+        let wishes = wishes.map_err(|why| Failure::usage(format!("--get {why}")))?;
         let jdk = if arguments.exec {
             None
         } else {
@@ -67,11 +76,8 @@ impl<'a> Plan<'a> {
         let directory = std::env::current_dir()
             .map_err(|error| Failure::file("use the current directory", Path::new("."), &error))?;
         program.cwd = directory.as_os_str().as_encoded_bytes().to_vec();
-        program.get = arguments
-            .get
-            .iter()
-            .map(|text| text.split(':').next().unwrap_or(text).as_bytes().to_vec())
-            .collect();
+        let guest_path = |wish: &Wish| wish.guest.as_os_str().as_encoded_bytes().to_vec();
+        program.get = wishes.iter().map(guest_path).collect();
         program::attach(&mut program);
         let application = Application {
             jvm_options: arguments.jvm_option.clone(),
@@ -90,6 +96,8 @@ impl<'a> Plan<'a> {
             jdk,
             application,
             program,
+            cpus,
+            wishes,
         })
     }
 
@@ -111,7 +119,7 @@ impl<'a> Plan<'a> {
         machine.qemu = qemu.program.clone();
         machine.kind = arguments.machine;
         machine.memory_bytes = arguments.memory;
-        machine.cpus = arguments.cpus.unwrap_or_else(cpus_here);
+        machine.cpus = self.cpus;
         machine.kernel_args = arguments.kernel_arg.clone();
         if arguments.verbose
             && !machine
@@ -123,7 +131,6 @@ impl<'a> Plan<'a> {
         }
         machine.qemu_args = arguments.qemu_arg.clone();
         machine.waits_for_gdb = arguments.gdb;
-        machine.check()?;
         machine.accel = accel::choose(arguments.accel, &self.cache, &qemu)?;
         let Some(application) = application else {
             return Ok(None);
@@ -145,6 +152,7 @@ impl<'a> Plan<'a> {
         Ok(Some(Ready {
             machine,
             manifest: program::manifest([self.program]),
+            wishes: self.wishes,
         }))
     }
 
