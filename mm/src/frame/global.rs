@@ -146,6 +146,7 @@ pub(crate) fn is_plentiful() -> bool {
 
 /// Frames of the machine.
 pub(crate) fn total_frames() -> u64 {
+    machine::ensure_ready();
     ZONE.total.load(Relaxed)
 }
 

@@ -61,7 +61,7 @@ fn a_tebibyte_costs_nothing_until_it_is_used() {
     for _ in 0..1100 {
         last = zone.take(MAX_ORDER).expect("plenty");
     }
-    assert!(last >= (4 * GIB >> 12) as Pfn, "memory above the hole is used too");
+    assert!(last >= ((4 * GIB) >> 12) as Pfn, "memory above the hole is used too");
 }
 
 #[test]

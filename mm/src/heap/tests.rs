@@ -56,7 +56,7 @@ fn every_layout_gets_a_class_that_holds_it() {
             let layout = Layout::from_size_align(size, align).expect("valid");
             let class = class::index(&layout).expect("small enough");
             assert!(class::size(class) >= size);
-            assert!(align <= 16 || class::size(class) % align == 0);
+            assert!(align <= 16 || class::size(class).is_multiple_of(align));
         }
     }
     assert_eq!(class::index(&Layout::from_size_align(2049, 8).expect("valid")), None);
