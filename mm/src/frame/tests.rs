@@ -15,7 +15,7 @@ use crate::machine::Pfn;
 /// A zone whose metadata is there from the start, as far as `end`; the pages are touched only where it is used.
 fn zone(end_bytes: u64) -> Zone {
     let bytes = (end_bytes >> 12) as usize * 16;
-    let layout = std::alloc::Layout::from_size_align(bytes, 4096).expect("a layout");
+    let layout = std::alloc::Layout::from_size_align(bytes, 16).expect("a layout");
     // SAFETY: the layout has a size. The block leaks: metadata is for ever.
     let base = unsafe { std::alloc::alloc_zeroed(layout) };
     assert!(!base.is_null());

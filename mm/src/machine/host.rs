@@ -27,7 +27,8 @@ pub(crate) fn ensure_ready() {
 /// The metadata array: zeroed by the host on first touch.
 pub(crate) fn metadata_base() -> *mut u8 {
     *METADATA.call_once(|| {
-        let layout = core::alloc::Layout::from_size_align(METADATA_BYTES, 4096).expect("a power of two");
+        // 16 is what the entries need; with more std would touch everything to clear it.
+        let layout = core::alloc::Layout::from_size_align(METADATA_BYTES, 16).expect("a power of two");
         // SAFETY: the layout has a size; the block is never freed.
         let base = unsafe { alloc::alloc::alloc_zeroed(layout) };
         assert!(!base.is_null(), "no host memory for the metadata");

@@ -12,11 +12,13 @@ static ARENA: Once<usize> = Once::new();
 
 fn arena() -> usize {
     *ARENA.call_once(|| {
-        let layout = std::alloc::Layout::from_size_align(ARENA_BYTES, 2 << 20).expect("a power of two");
+        const ALIGN: usize = 2 << 20;
+        // An ordinary alignment: std clears blocks of a larger one byte by byte, which would touch all of the arena.
+        let layout = std::alloc::Layout::from_size_align(ARENA_BYTES + ALIGN, 16).expect("a power of two");
         // SAFETY: the layout has a size; the block is never freed.
         let base = unsafe { std::alloc::alloc_zeroed(layout) };
         assert!(!base.is_null(), "no host memory for the arena");
-        base as usize
+        (base as usize).next_multiple_of(ALIGN)
     })
 }
 
