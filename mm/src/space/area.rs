@@ -81,8 +81,8 @@ impl Area {
         self.object.is_none()
     }
 
-    /// Whether such an area counts against the commit limit.
-    pub(super) fn wants_account(&self) -> bool {
-        self.sharing == Sharing::Private && self.prot.contains(Protection::WRITE) && !self.no_reserve
+    /// Whether the area counts against the commit limit once it has this protection.
+    pub(super) fn wants_account(&self, prot: Protection) -> bool {
+        self.sharing == Sharing::Private && prot.contains(Protection::WRITE) && !self.no_reserve
     }
 }

@@ -28,42 +28,27 @@ impl AddressSpace {
             let part = at..area.end.min(range.end);
             at = part.end;
             if area.prot != prot {
-                self.protect_part(state, area_start, part, prot, &mut gather)?;
+                let accounted = check(area, area_start, &part, prot, state)?;
+                self.protect_part(state, part, prot, accounted, &mut gather)?;
             }
         }
         Ok(())
     }
 
-    /// `part` lies in the one area that starts at `area_start`.
+    /// `part` lies in one area, and the change is allowed.
     fn protect_part(
         &self,
         state: &mut State,
-        area_start: u64,
         part: Range<u64>,
         prot: Protection,
+        accounted: bool,
         gather: &mut Gather,
     ) -> Result<(), MapError> {
-        let (_, area) = state.tree.find(area_start).ok_or(MapError::NotMapped)?;
-        if !area.max_prot.contains(prot) {
-            return Err(MapError::Access);
-        }
-        let is_part = part.start != area_start || part.end != area.end;
-        if is_part && state.tree.len() + 2 > state.limits.areas {
-            return Err(MapError::NoMemory);
-        }
         self.tables.split_edges(part.start, part.end, gather).map_err(|_| MapError::NoMemory)?;
-        let becomes_accounted = !area.accounted && Area { prot, object: None, ..area.clone() }.wants_account();
-        if becomes_accounted {
-            check_commit(part.end - part.start)?;
-        }
         let (start, mut area) = state.tree.carve(part.clone()).ok_or(MapError::NotMapped)?;
         area.prot = prot;
-        area.accounted |= becomes_accounted;
-        let mut change = Change {
-            rights: entry::permissions(prot),
-            write: WriteRule::of(&area),
-            gather,
-        };
+        area.accounted = accounted;
+        let mut change = Change { rights: entry::permissions(prot), write: WriteRule::of(&area), gather };
         state.tree.insert(start, area);
         self.tables.visit(part, &mut change);
         Ok(())
@@ -81,6 +66,22 @@ impl AddressSpace {
             }
         }
     }
+}
+
+/// Whether a part of an area may get a protection; returns whether the part counts as committed from then on.
+fn check(area: &Area, start: u64, part: &Range<u64>, prot: Protection, state: &State) -> Result<bool, MapError> {
+    if !area.max_prot.contains(prot) {
+        return Err(MapError::Access);
+    }
+    let is_part = part.start != start || part.end != area.end;
+    if is_part && state.tree.len() + 2 > state.limits.areas {
+        return Err(MapError::NoMemory);
+    }
+    if area.accounted || !area.wants_account(prot) {
+        return Ok(area.accounted);
+    }
+    check_commit(part.end - part.start)?;
+    Ok(true)
 }
 
 /// Which pages of a writable area may be written without a fault.

@@ -106,34 +106,22 @@ impl Tree {
     /// out on either side stays.
     pub(super) fn carve(&mut self, range: Range<u64>) -> Option<(u64, Area)> {
         // The area that starts at or before the range, or the first inside it.
-        let key = match self.find(range.start) {
-            Some((start, _)) => start,
-            None => self.map.range(Start::new(range.start)..Start::new(range.end)).next()?.0.get(),
+        let at_start = self.map.range_mut(..=Start::new(range.start)).next_back();
+        let (from, cut) = match at_start.filter(|(_, area)| area.end > range.start) {
+            Some((start, area)) => (range.start, cut(start, area, &range)),
+            None => {
+                let (start, area) = self.map.range_mut(Start::new(range.start)..Start::new(range.end)).next()?;
+                (start.get(), cut(start, area, &range))
+            }
         };
-        let (from, upto) = (range.start.max(key), range.end);
-        let mut cursor = self.map.range_mut(Start::new(key)..);
-        let (start, area) = cursor.next()?;
-        if key == from && area.end <= upto {
-            let (_, area) = self.map.remove_entry(&Start::new(key))?;
-            self.totals.subtract(from, &area);
-            return Some((from, area));
-        }
-        let end = area.end;
-        let mut part = area.tail(key, from);
-        part.end = end.min(upto);
-        if key == from {
-            // The head goes; the area starts later.
-            start.set(upto);
-            area.trim_head(key, upto);
-        } else if end <= upto {
-            // The tail goes.
-            area.end = from;
-        } else {
-            // The middle goes.
-            let behind = area.tail(key, upto);
-            area.end = from;
-            self.map.insert(Start::new(upto), behind);
-        }
+        let part = match cut {
+            Cut::Whole => self.map.remove(&Start::new(from))?,
+            Cut::Edge(part) => part,
+            Cut::Middle(part, behind) => {
+                self.map.insert(Start::new(range.end), behind);
+                part
+            }
+        };
         self.totals.subtract(from, &part);
         Some((from, part))
     }
@@ -183,4 +171,38 @@ impl Tree {
         self.map.clear();
         self.totals = Totals::ZERO;
     }
+}
+
+/// What is cut out of an area.
+enum Cut {
+    /// All of it: it is to be removed.
+    Whole,
+    /// Its head or its tail; the rest stays.
+    Edge(Area),
+    /// Its middle; the head stays, and the second is to be inserted behind the range.
+    Middle(Area, Area),
+}
+
+/// Cuts what `range` covers out of an area that overlaps it.
+fn cut(start: &Start, area: &mut Area, range: &Range<u64>) -> Cut {
+    let (first, end) = (start.get(), area.end);
+    let from = range.start.max(first);
+    if from == first && end <= range.end {
+        return Cut::Whole;
+    }
+    let mut part = area.tail(first, from);
+    part.end = end.min(range.end);
+    if from == first {
+        // The head goes; the area starts later.
+        start.set(range.end);
+        area.trim_head(first, range.end);
+        return Cut::Edge(part);
+    }
+    if end <= range.end {
+        area.end = from;
+        return Cut::Edge(part);
+    }
+    let behind = area.tail(first, range.end);
+    area.end = from;
+    Cut::Middle(part, behind)
 }
