@@ -47,7 +47,6 @@ fn build(namespace: &Arc<Namespace>, program: &wire::Program, streams: &Streams)
     let limits = Limits::default();
     let files = files(namespace, program, streams, &limits)?;
 
-    mm::space().begin();
     let role = if loader.is_some() { Role::Program } else { role_without_loader(&executable) };
     let mapped = map::map(&executable, role)?;
     let loader = loader.as_ref().map(|loader| map::map(loader, Role::Loader)).transpose()?;
@@ -56,7 +55,7 @@ fn build(namespace: &Arc<Namespace>, program: &wire::Program, streams: &Streams)
 
     let aux = auxv::entries(&AuxInput {
         vdso,
-        signal_frame_len: libc_compat::signal::minimum_stack_bytes(),
+        signal_frame_len: libc_compat::signal::layout::largest_frame_bytes(),
         cpuid_1_edx: hal::cpu::features().cpuid_1_edx,
         fsgsbase: hal::cpu::features().fsgsbase,
         headers: executable.image.headers.map_or(0, |address| mapped.bias.wrapping_add(address)),
@@ -145,7 +144,7 @@ fn files(
     let place = namespace
         .resolve(namespace.root(), cwd, FollowLast::Yes)
         .map_err(|error| format!("the working directory {} is not there: {error:?}", String::from_utf8_lossy(cwd)))?;
-    let files = FileContext::new(namespace.clone(), place, limits.soft(libc_compat::process::RLIMIT_NOFILE) as u32);
+    let files = FileContext::new(namespace.clone(), place, limits.descriptors());
     let stdin = match &streams.stdin {
         Some(console) => OpenFile::anonymous(console.clone() as Arc<dyn File>, StatusFlags::READ | StatusFlags::WRITE),
         None => namespace

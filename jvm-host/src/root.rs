@@ -68,7 +68,7 @@ pub fn manifest(namespace: &Namespace) -> Result<Manifest, String> {
             }
             let mut sink = VecSink::new(device.len_bytes() as usize);
             device.pages().read_at(0, &mut sink).map_err(|error| format!("the manifest cannot be read: {error:?}"))?;
-            sink.into_vec()
+            sink.bytes
         }
         None => read_file(namespace, MANIFEST_PATH)?,
     };
@@ -82,7 +82,7 @@ fn read_file(namespace: &Namespace, path: &str) -> Result<Vec<u8>, String> {
         .map_err(failed)?;
     let mut sink = VecSink::new(file.metadata().size.min(MANIFEST_MAX) as usize);
     file.read_at(0, &mut sink).map_err(failed)?;
-    Ok(sink.into_vec())
+    Ok(sink.bytes)
 }
 
 /// Shows trees of the root at second places (host paths under /tmp and the like, which are memory here).
@@ -99,7 +99,7 @@ pub fn bind(namespace: &Namespace, binds: &[Bind]) -> Result<(), String> {
             namespace.open(namespace.root(), &bind.to, create, StatusFlags::WRITE, 0o644).map_err(failed)?;
         }
         let tree = Arc::new(Bound { root: from.inode().clone() });
-        namespace.mount_over(&bind.to, tree, "/dev/root").map_err(failed)?;
+        namespace.mount(&bind.to, tree, "/dev/root").map_err(failed)?;
     }
     Ok(())
 }
@@ -111,7 +111,7 @@ fn make_parents(namespace: &Namespace, path: &[u8]) {
 }
 
 fn make_directory(namespace: &Namespace, path: &[u8]) {
-    match namespace.mkdir(namespace.root(), path, 0o755) {
+    match namespace.create(namespace.root(), path, fs::NewNode::Directory, 0o755) {
         Ok(_) | Err(fs::FsError::Exists) => {}
         Err(error) => log::warn!("{} is not made: {error:?}", String::from_utf8_lossy(path)),
     }

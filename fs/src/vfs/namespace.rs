@@ -37,13 +37,15 @@ impl Namespace {
         &self.root
     }
 
-    /// Mounts `file_system` at the directory `path`. Errors: as [`Namespace::resolve`], `NotDirectory`.
+    /// Mounts `file_system` at the directory `path`, or a file system whose root is a file (a bind of one) at a file.
+    /// Errors: as [`Namespace::resolve`], `NotDirectory` where only one of the two is a directory.
     pub fn mount(&self, path: &[u8], file_system: Arc<dyn FileSystem>, source: &str) -> FsResult<Arc<Dentry>> {
         let place = self.resolve(&self.root, path, FollowLast::Yes)?;
-        if place.kind() != FileKind::Directory {
+        let inode = file_system.root();
+        let is_directory = |kind| kind == FileKind::Directory;
+        if is_directory(place.kind()) != is_directory(inode.kind()) {
             return Err(FsError::NotDirectory);
         }
-        let inode = file_system.root();
         let mount = Mount::new(file_system, source, Some(place.clone()));
         let root = Dentry::new(inode, mount, None, Arc::from(&b""[..]));
         place.set_mounted(Some(root.clone()));

@@ -41,6 +41,11 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// How many descriptors the process may have open (RLIMIT_NOFILE).
+    pub fn descriptors(&self) -> u32 {
+        self.soft(linux::RLIMIT_NOFILE).min(u64::from(u32::MAX)) as u32
+    }
+
     /// The limit of `resource` (a Linux RLIMIT_ number); none for a number that does not exist.
     pub fn get(&self, resource: u32) -> Option<Limit> {
         self.table.lock().get(resource as usize).copied()

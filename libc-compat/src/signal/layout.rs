@@ -108,5 +108,11 @@ pub const LINUX_CS: u16 = 0x33;
 /// See [`LINUX_CS`].
 pub const LINUX_SS: u16 = 0x2b;
 
+/// Bytes of stack that a signal frame takes at most (AT_MINSIGSTKSZ): the frame, the vector state with its second magic
+/// number, and what aligning both costs.
+pub fn largest_frame_bytes() -> u64 {
+    FRAME_BYTES + hal::user::xsave_size() as u64 + 4 + 64 + 16
+}
+
 const _: () = assert!(size_of::<SigContext>() == 256 && size_of::<UContext>() == 304 && FRAME_BYTES == 440);
 const _: () = assert!(size_of::<SigInfo>() == 48 && size_of::<SoftwareBytes>() == 48);

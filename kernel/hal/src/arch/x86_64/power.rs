@@ -9,12 +9,20 @@ const DEBUG_EXIT: u16 = 0x501;
 /// Ends in status 121, the documented one of a kernel panic.
 const DEBUG_EXIT_PANIC: u32 = 0x3c;
 
+/// How long a machine may take to switch off after it was told to.
+const ACPI_PATIENCE_NS: u64 = 1_000_000_000;
+
 /// Switches off: by ACPI, then by the debug device.
 pub fn power_off(status: u8) -> ! {
     super::irq::irq_save();
     apic::stop_others();
     for write in crate::acpi::power_off_writes().iter() {
         write_register(write);
+    }
+    // The host's side of it takes a moment.
+    let end = crate::clock::now_ns() + ACPI_PATIENCE_NS;
+    while crate::clock::now_ns() < end {
+        crate::cpu::relax();
     }
     exit(u32::from(status))
 }

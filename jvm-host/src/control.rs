@@ -1,0 +1,121 @@
+//! The guest's side of the control channel (`wire::control`): what happens is reported, and what the host asks for is
+//! done by a thread that reads the port.
+
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use hal::hil::Port;
+use hal::sync::SpinLock;
+use sched::{Completion, Interruptible};
+use wire::{GuestMessage, HostMessage, PORT_CONTROL};
+
+/// How long the guest waits for the host to take all output before it powers off.
+const ACK_PATIENCE_NS: u64 = 10_000_000_000;
+/// Longest line that the host sends.
+const LINE_MAX: usize = 256;
+
+/// The channel. A machine without the port (an image that runs by itself in a cloud) says what happens in the log.
+pub struct Control {
+    port: Option<Arc<dyn Port>>,
+    acknowledged: Completion,
+    on_window: SpinLock<Option<fn(u16, u16)>>,
+}
+
+impl Control {
+    /// Opens the channel and starts listening.
+    pub fn open() -> Arc<Self> {
+        let control = Arc::new(Self {
+            port: hal::hil::port(PORT_CONTROL),
+            acknowledged: Completion::new(),
+            on_window: SpinLock::new(None),
+        });
+        if control.port.is_some() {
+            let listener = control.clone();
+            let start = alloc::boxed::Box::new(move || listener.listen());
+            if let Err(error) = sched::spawn(sched::Spawn { name: "control", ext: None, affinity: None, start }) {
+                log::error!("no thread for the control channel: signals from the host are lost: {error:?}");
+            }
+        }
+        control
+    }
+
+    /// `hook` hears of a new terminal size (columns, rows).
+    pub fn on_window(&self, hook: fn(u16, u16)) {
+        *self.on_window.lock() = Some(hook);
+    }
+
+    /// Reports `message`.
+    pub fn send(&self, message: &GuestMessage) {
+        let line = message.to_string();
+        match &self.port {
+            Some(_) => self.send_bytes(line.as_bytes()),
+            None => hal::log::line(format_args!("demitasse: {}", line.trim_end())),
+        }
+    }
+
+    /// Sends the raw bytes of a file that was announced.
+    pub fn send_bytes(&self, mut bytes: &[u8]) {
+        let Some(port) = &self.port else { return };
+        while !bytes.is_empty() {
+            match port.write(bytes) {
+                Ok(count) => bytes = &bytes[count..],
+                // Nobody listens any more: the host ends the machine, or it is gone.
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Whether a host listens.
+    pub fn has_host(&self) -> bool {
+        self.port.is_some()
+    }
+
+    /// One line for the user.
+    pub fn note(&self, text: String) {
+        self.send(&GuestMessage::Note(text));
+    }
+
+    /// Tells the host that all programs have ended, and waits until it has taken all output.
+    pub fn finish(&self) {
+        self.send(&GuestMessage::Done);
+        if self.port.is_some() {
+            let deadline = hal::clock::now_ns() + ACK_PATIENCE_NS;
+            // Without an answer the machine ends all the same.
+            let _ = self.acknowledged.wait_until(Some(deadline), Interruptible::No);
+        }
+    }
+
+    fn listen(&self) {
+        let Some(port) = &self.port else { return };
+        let mut pending: Vec<u8> = Vec::new();
+        let mut buffer = [0; LINE_MAX];
+        while let Ok(count @ 1..) = port.read(&mut buffer) {
+            pending.extend_from_slice(&buffer[..count]);
+            while let Some(end) = pending.iter().position(|&byte| byte == b'\n') {
+                let line: Vec<u8> = pending.drain(..=end).collect();
+                self.obey(&line[..end]);
+            }
+            if pending.len() > LINE_MAX {
+                log::warn!("a control line of over {LINE_MAX} bytes is dropped");
+                pending.clear();
+            }
+        }
+    }
+
+    fn obey(&self, line: &[u8]) {
+        let text = String::from_utf8_lossy(line);
+        match HostMessage::parse(&text) {
+            Ok(HostMessage::Signal(signo)) => match libc_compat::process::running() {
+                Some(process) => libc_compat::signal::send_from_outside(&process, signo),
+                None => log::info!("signal {signo} from the host: no program runs"),
+            },
+            Ok(HostMessage::Window { columns, rows }) => {
+                if let Some(hook) = *self.on_window.lock() {
+                    hook(columns, rows);
+                }
+            }
+            Ok(HostMessage::Ack) => self.acknowledged.complete(),
+            Err(error) => log::warn!("{error}"),
+        }
+    }
+}
