@@ -1,12 +1,13 @@
 //! What a process has open: descriptors, working directory, umask.
 
-use crate::Errno;
+use crate::{Errno, Process};
 use crate::procfs::Settings;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
-use fs::{Dentry, FdTable, FileKind, FollowLast, Namespace, OnExec, OpenFile};
+use fs::{Dentry, FdTable, FileKind, FollowLast, Namespace, OnExec, OpenFile, StatusFlags};
 use hal::sync::SpinLock;
 use linux_raw_sys::general as linux;
+use mm::{MapRequest, Protection, Sharing};
 
 /// Owner of POSIX record locks: there is one process.
 const LOCK_OWNER: u64 = 1;
@@ -119,32 +120,44 @@ impl FileContext {
         self.umask.load(Ordering::Relaxed)
     }
 
+    /// RLIMIT_NOFILE changed.
+    pub fn set_descriptor_limit(&self, limit: u64) {
+        self.fds.set_limit(limit.min(u64::from(u32::MAX)) as u32);
+    }
+
     /// umask(2): sets it and gives the old one.
     pub fn set_umask(&self, mask: u32) -> u32 {
         self.umask.swap(mask & 0o777, Ordering::Relaxed)
     }
 }
 
-impl FileContext {
-    /// RLIMIT_NOFILE changed.
-    pub fn set_descriptor_limit(&self, _limit: u64) {}
-}
-
 /// mmap(2) of descriptor `fd`: puts the object into `request` and checks that its access mode allows it (EBADF, EACCES,
 /// ENODEV).
-pub fn map_file(
-    _process: &crate::Process,
-    _fd: i32,
-    _offset: u64,
-    _request: &mut mm::MapRequest,
-) -> Result<(), crate::Errno> {
-    Err(crate::Errno::EBADF)
+pub fn map_file(process: &Process, fd: i32, offset: u64, request: &mut MapRequest) -> Result<(), Errno> {
+    let file = process.files.get(fd)?;
+    let status = file.status();
+    if status.contains(StatusFlags::PATH) {
+        return Err(Errno::EBADF);
+    }
+    if !status.contains(StatusFlags::READ) {
+        return Err(Errno::EACCES);
+    }
+    if request.sharing == Sharing::Shared && !status.contains(StatusFlags::WRITE) {
+        if request.prot.contains(Protection::WRITE) {
+            return Err(Errno::EACCES);
+        }
+        request.max_prot.remove(Protection::WRITE);
+    }
+    request.backing = Some((file.backing()?, offset));
+    Ok(())
 }
 
 #[cfg(test)]
 impl FileContext {
-    /// For host tests: nothing open.
+    /// For host tests: nothing open, an empty memory file system as root.
     pub(crate) fn for_test() -> Self {
-        Self {}
+        let namespace = Namespace::new(fs::tmpfs::Tmpfs::new(fs::tmpfs::Limits::UNLIMITED), "none");
+        let root = namespace.root().clone();
+        Self::new(namespace, root, 1024)
     }
 }

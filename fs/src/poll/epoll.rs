@@ -61,6 +61,8 @@ pub struct Epoll {
     core: Arc<Core>,
     items: Mutex<HashMap<Key, Arc<Item>>>,
     ino: u64,
+    /// Itself, for the descriptions that it watches.
+    me: Weak<Self>,
 }
 
 /// What items need of their epoll; shared, so that a late event meets living memory.
@@ -118,7 +120,7 @@ impl PollWatcher for ItemWatcher {
 impl Epoll {
     /// An empty set.
     pub fn new() -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new_cyclic(|me| Self {
             core: Arc::new(Core {
                 ready: SpinLock::new(VecDeque::new()),
                 waiters: WaitQueue::new(),
@@ -126,16 +128,17 @@ impl Epoll {
             }),
             items: Mutex::new(HashMap::new()),
             ino: crate::anonymous::next_ino(),
+            me: me.clone(),
         })
     }
 
     /// Watches `file` under descriptor number `fd`.
     /// Errors: `Exists`, `Permission` (always ready, like a regular file), `Invalid` (itself), `Loop` (a cycle, or too deep).
-    pub fn add(self: &Arc<Self>, fd: u32, file: &Arc<OpenFile>, interest: EpollInterest) -> FsResult<()> {
+    pub fn add(&self, fd: u32, file: &Arc<OpenFile>, interest: EpollInterest) -> FsResult<()> {
         let source = file.file().wait_source().ok_or(FsError::Permission)?;
         let inner = file.file().as_any().downcast_ref::<Epoll>();
         if let Some(inner) = inner {
-            if core::ptr::eq(inner, &**self) || interest.mode.exclusive {
+            if core::ptr::eq(inner, self) || interest.mode.exclusive {
                 return Err(FsError::Invalid);
             }
             // One lock over all nesting, so that two adds cannot close a cycle together.
@@ -149,7 +152,7 @@ impl Epoll {
     }
 
     fn insert(
-        self: &Arc<Self>,
+        &self,
         fd: u32,
         file: &Arc<OpenFile>,
         source: &PollSource,
@@ -172,7 +175,7 @@ impl Epoll {
         });
         let watcher: Arc<dyn PollWatcher> = Arc::new(ItemWatcher(item.clone()));
         source.attach(watcher.clone());
-        file.remember_epoll(Watched { epoll: Arc::downgrade(self), fd, watcher });
+        file.remember_epoll(Watched { epoll: self.me.clone(), fd, watcher });
         items.insert(key, item.clone());
         drop(items);
         self.announce(&item, file);

@@ -62,7 +62,7 @@ fn epoll_ctl(call: &mut Call<'_>) -> SysResult {
     if target.file().wait_source().is_none() {
         return Err(Errno::EPERM);
     }
-    let Some(epoll) = as_epoll(&set) else { return Err(Errno::EINVAL) };
+    let epoll = set.downcast::<Epoll>().ok_or(Errno::EINVAL)?;
     let fd = call.uint(2);
     match operation {
         linux::EPOLL_CTL_ADD => epoll.add(fd, &target, interest)?,
@@ -71,10 +71,6 @@ fn epoll_ctl(call: &mut Call<'_>) -> SysResult {
         _ => return Err(Errno::EINVAL),
     }
     Ok(0)
-}
-
-fn as_epoll(file: &OpenFile) -> Option<alloc::sync::Arc<Epoll>> {
-    Epoll::of(file)
 }
 
 fn decode_interest([events, low, high]: RawEvent) -> EpollInterest {

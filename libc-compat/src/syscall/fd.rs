@@ -20,6 +20,9 @@ pub const ROWS: &[Row] = &[
     row(linux::__NR_fcntl, "fcntl", "ddx", fcntl, Partial, "fcntl(2)"),
 ];
 
+const CLOSE_RANGE_UNSHARE: u32 = 2;
+const CLOSE_RANGE_CLOEXEC: u32 = 4;
+
 /// F_GETFD's and F_SETFD's only bit.
 const FD_CLOEXEC: u32 = 1;
 
@@ -31,11 +34,11 @@ fn close(call: &mut Call<'_>) -> SysResult {
 /// CLOSE_RANGE_UNSHARE makes no difference: the only descriptor table is not shared with another process.
 fn close_range(call: &mut Call<'_>) -> SysResult {
     let (first, last, flags) = (call.uint(0), call.uint(1), call.uint(2));
-    if flags & !(linux::CLOSE_RANGE_UNSHARE | linux::CLOSE_RANGE_CLOEXEC) != 0 || first > last {
+    if flags & !(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC) != 0 || first > last {
         return Err(Errno::EINVAL);
     }
     let files = &call.process().files;
-    if flags & linux::CLOSE_RANGE_CLOEXEC == 0 {
+    if flags & CLOSE_RANGE_CLOEXEC == 0 {
         files.close_range(first, last);
         return Ok(0);
     }

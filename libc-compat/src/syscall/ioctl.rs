@@ -23,11 +23,11 @@ fn ioctl(call: &mut Call<'_>) -> SysResult {
         codes::FIOASYNC => set_flag(call, &file, StatusFlags::ASYNC)?,
         codes::FIONREAD => call.ptr::<i32>(2).write(pending(&file)?)?,
         // How much a socket or terminal has not sent yet: nothing stays here.
-        codes::TIOCOUTQ if file.is_terminal() || file.metadata().kind == FileKind::Socket => {
+        codes::TIOCOUTQ if file.file().is_terminal() || file.metadata().kind == FileKind::Socket => {
             call.ptr::<i32>(2).write(0)?;
         }
         codes::FIGETBSZ => call.ptr::<i32>(2).write(file.metadata().block_bytes as i32)?,
-        request if file.is_terminal() => return terminal_request(call, request),
+        request if file.file().is_terminal() => return terminal_request(call, request),
         request => return Err(refusal(&file, request)),
     }
     Ok(0)
