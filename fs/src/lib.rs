@@ -47,9 +47,13 @@ pub mod page_cache;
 pub mod pipe;
 pub mod poll;
 pub mod proc;
+pub mod root;
 mod sysfs;
 pub mod tmpfs;
 pub mod vfs;
+
+#[cfg(test)]
+mod tests;
 
 pub use console::Console;
 pub use error::{FsError, FsResult};

@@ -118,9 +118,9 @@ impl FileCache {
                     Ok(frames) => {
                         let wanted = frames[(index - range.start) as usize].clone();
                         let count = frames.len();
-                        for (index, frame) in range.zip(frames) {
-                            // What was used once for nothing but read-ahead goes first.
-                            let _none = state.pages.insert(index, Page { frame, used: AtomicBool::new(false) });
+                        for (at, frame) in range.zip(frames) {
+                            // What was read ahead and never asked for goes first.
+                            let _none = state.pages.insert(at, Page { frame, used: AtomicBool::new(at == index) });
                         }
                         reclaim::count_added(count);
                         Ok(wanted)
@@ -148,7 +148,7 @@ impl FileCache {
         }
         self.source.fill(range.start, &frames)?;
         let last = self.page_count() - 1;
-        if range.contains(&last) && self.size % PAGE as u64 != 0 {
+        if range.contains(&last) && !self.size.is_multiple_of(PAGE as u64) {
             let end = (self.size % PAGE as u64) as usize;
             zero_range(&frames[(last - range.start) as usize], end, PAGE - end);
         }
@@ -198,6 +198,7 @@ impl FileCache {
         while freed < goal {
             // In pieces: interrupts are masked meanwhile.
             let mut victims: [Option<Page>; 16] = [const { None }; 16];
+            let most = victims.len().min(goal - freed);
             let mut count = 0;
             let mut more = false;
             {
@@ -211,7 +212,7 @@ impl FileCache {
                         picked[count] = index;
                         count += 1;
                     }
-                    more = looked == 256 || count == picked.len();
+                    more = looked == 256 || count == most;
                     !more
                 });
                 for (slot, &index) in victims.iter_mut().zip(&picked[..count]) {

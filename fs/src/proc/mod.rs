@@ -61,21 +61,21 @@ pub fn procfs(source: Arc<dyn ProcessSource>, namespace: &Arc<Namespace>) -> Arc
     let self_source = source.clone();
     let thread_source = source.clone();
     let mut entries: Vec<(&'static str, InodeRef)> = alloc::vec![
-        ("cgroups", text_file(|| text::cgroups())),
-        ("cmdline", text_file(|| text::kernel_command_line())),
-        ("cpuinfo", text_file(|| cpuinfo::cpuinfo())),
-        ("devices", text_file(|| text::devices())),
-        ("filesystems", text_file(|| text::filesystems())),
-        ("loadavg", text_file(|| stat::load_average())),
-        ("meminfo", text_file(|| text::memory())),
+        ("cgroups", text_file(text::cgroups)),
+        ("cmdline", text_file(text::kernel_command_line)),
+        ("cpuinfo", text_file(cpuinfo::cpuinfo)),
+        ("devices", text_file(text::devices)),
+        ("filesystems", text_file(text::filesystems)),
+        ("loadavg", text_file(stat::load_average)),
+        ("meminfo", text_file(text::memory)),
         ("mounts", GenLink::fixed("self/mounts") as InodeRef),
         ("net", sys::net()),
-        ("stat", text_file(|| stat::stat())),
+        ("stat", text_file(stat::stat)),
         ("swaps", text_file(|| b"Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n".to_vec())),
         ("sys", sys::sys()),
-        ("uptime", text_file(|| stat::uptime())),
-        ("version", text_file(|| text::version())),
-        ("vmstat", text_file(|| text::vmstat())),
+        ("uptime", text_file(stat::uptime)),
+        ("version", text_file(text::version)),
+        ("vmstat", text_file(text::vmstat)),
     ];
     entries.push((
         "self",

@@ -46,7 +46,7 @@ pub(super) fn sys() -> InodeRef {
         ("boot_id", boot_id()),
         ("entropy_avail", fixed("256\n")),
         ("poolsize", fixed("256\n")),
-        ("uuid", GenFile::new(|| uuid())),
+        ("uuid", GenFile::new(uuid)),
     ]);
     let kernel = dir(vec![
         ("cap_last_cap", fixed("40\n")),

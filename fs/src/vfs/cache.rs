@@ -112,11 +112,17 @@ impl DentryCache {
     /// Forgets every name that nobody uses. How many.
     pub fn shrink(&self) -> usize {
         let mut count = 0;
-        for shard in &self.shards {
-            let gone = unused(&mut shard.lock());
-            count += gone.len();
+        loop {
+            let before = count;
+            for shard in &self.shards {
+                let gone = unused(&mut shard.lock());
+                count += gone.len();
+            }
+            // A directory is unused once its children are gone.
+            if count == before {
+                return count;
+            }
         }
-        count
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::dentry::{Dentry, Name};
 use super::namespace::Namespace;
-use super::walk::{FollowLast, Last, LastDot, LinkBudget, Slash};
+use super::walk::{FollowLast, Last, LastDot, LinkBudget, Slash, Walked};
 use crate::inode::{NewNode, RenameMode};
 use crate::metadata::FileKind;
 use crate::{FsError, FsResult};
@@ -16,19 +16,23 @@ struct Entry {
     slash: Slash,
 }
 
+impl Entry {
+    fn of(walked: Walked<'_>, dot: impl Fn(LastDot) -> FsError) -> FsResult<Self> {
+        match walked.last {
+            Last::Name(name, slash) => Ok(Self { parent: walked.parent, name: name.into_owned(), slash }),
+            Last::Here(last) => Err(dot(last)),
+        }
+    }
+}
+
 impl Namespace {
     /// The directory and name that `path` ends in; `dot` is the error for a path that ends in `.`, `..` or `/`.
     fn entry(&self, base: &Arc<Dentry>, path: &[u8], dot: impl Fn(LastDot) -> FsError) -> FsResult<Entry> {
-        let walked = self.walk(base, Cow::Borrowed(path), FollowLast::No, &mut LinkBudget::new())?;
-        match walked.last {
-            Last::Name(name, slash) => {
-                if walked.parent.kind() != FileKind::Directory {
-                    return Err(FsError::NotDirectory);
-                }
-                Ok(Entry { parent: walked.parent, name: name.into_owned(), slash })
-            }
-            Last::Here(last) => Err(dot(last)),
-        }
+        Entry::of(self.walk_to_last(base, path)?, dot)
+    }
+
+    fn walk_to_last<'a>(&self, base: &Arc<Dentry>, path: &'a [u8]) -> FsResult<Walked<'a>> {
+        self.walk(base, Cow::Borrowed(path), FollowLast::No, &mut LinkBudget::new())
     }
 
     /// Makes a node under a name that is not there. Errors: `Exists`, `ReadOnly`, `NotFound` (directory removed), ...
@@ -155,13 +159,14 @@ impl Namespace {
         new: &[u8],
         mode: RenameMode,
     ) -> FsResult<()> {
-        let source = self.entry(old_base, old, |_| FsError::Busy)?;
-        let target = self.entry(new_base, new, |_| {
-            if mode == RenameMode::NoReplace { FsError::Exists } else { FsError::Busy }
-        })?;
+        // Both walks come before any judgement, as on Linux.
+        let (source, target) = (self.walk_to_last(old_base, old)?, self.walk_to_last(new_base, new)?);
         if source.parent.mount().id != target.parent.mount().id {
             return Err(FsError::CrossDevice);
         }
+        let source = Entry::of(source, |_| FsError::Busy)?;
+        let taken = if mode == RenameMode::NoReplace { FsError::Exists } else { FsError::Busy };
+        let target = Entry::of(target, |_| taken)?;
         let _changes = self.changes.lock();
         let moved = self.child_unmounted(&source.parent, &source.name)?;
         let replaced = match self.child_unmounted(&target.parent, &target.name) {
