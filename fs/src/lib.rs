@@ -47,7 +47,6 @@ pub mod page_cache;
 pub mod pipe;
 pub mod poll;
 pub mod proc;
-pub mod root;
 mod sysfs;
 pub mod tmpfs;
 pub mod vfs;

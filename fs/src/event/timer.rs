@@ -43,13 +43,16 @@ impl State {
     /// Counts what has expired until `now_ns`.
     fn advance(&mut self, now_ns: u64) {
         let Some(next_ns) = self.next_ns.filter(|&next_ns| next_ns <= now_ns) else { return };
-        if self.interval_ns == 0 {
-            self.next_ns = None;
-            self.expirations += 1;
-        } else {
-            let count = (now_ns - next_ns) / self.interval_ns + 1;
-            self.expirations = self.expirations.saturating_add(count);
-            self.next_ns = Some(next_ns + count * self.interval_ns);
+        match (now_ns - next_ns).checked_div(self.interval_ns) {
+            // No interval: once.
+            None => {
+                self.next_ns = None;
+                self.expirations += 1;
+            }
+            Some(missed) => {
+                self.expirations = self.expirations.saturating_add(missed + 1);
+                self.next_ns = Some(next_ns + (missed + 1) * self.interval_ns);
+            }
         }
     }
 }

@@ -76,6 +76,9 @@ impl Namespace {
             return Err(FsError::NotDirectory);
         }
         entry.parent.writable()?;
+        if place.is_mount_point() {
+            return Err(FsError::Busy);
+        }
         entry.parent.inode().unlink(&entry.name)?;
         self.removed(&entry, &place);
         Ok(())

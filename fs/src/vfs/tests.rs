@@ -192,6 +192,38 @@ fn mounts_hide_what_is_below() {
     assert_eq!(Arc::strong_count(&small), 1, "the tree is freed with its mount");
 }
 
+/// A file of one tree as a tree of its own.
+struct OneFile(crate::InodeRef);
+
+impl FileSystem for OneFile {
+    fn root(&self) -> crate::InodeRef {
+        self.0.clone()
+    }
+    fn type_name(&self) -> &'static str {
+        "one"
+    }
+    fn statistics(&self) -> crate::FsStat {
+        crate::FsStat::default()
+    }
+}
+
+#[test]
+fn a_file_can_be_mounted_on_a_file() {
+    let space = tmp_namespace(100);
+    write_file(&space, "/shown", b"shown");
+    write_file(&space, "/place", b"hidden");
+    mkdir(&space, "/dir").expect("new");
+    let shown = space.resolve(space.root(), b"/shown", FollowLast::Yes).expect("there").inode().clone();
+    assert_eq!(space.mount(b"/dir", Arc::new(OneFile(shown.clone())), "x").err(), Some(FsError::NotDirectory));
+    mount(&space, "/place", Arc::new(OneFile(shown)));
+    assert_eq!(read_file(&space, "/place"), Ok(b"shown".to_vec()));
+    let file = open(&space, "/place", OpenFlags::empty(), StatusFlags::READ).expect("there");
+    assert_eq!(file.path(), b"/place".to_vec());
+    assert_eq!(space.unlink(space.root(), b"/place"), Err(FsError::Busy));
+    assert_eq!(space.unmount(b"/place"), Ok(()));
+    assert_eq!(read_file(&space, "/place"), Ok(b"hidden".to_vec()));
+}
+
 #[test]
 fn a_union_shows_the_first_of_each_name() {
     let layer = |files: &[(&str, &str)]| -> Arc<dyn FileSystem> {
