@@ -109,6 +109,15 @@ impl DentryCache {
         None
     }
 
+    /// Forgets the names of a mount that is gone.
+    pub fn forget_mount(&self, mount: u64) {
+        for shard in &self.shards {
+            let of_mount = |entry: &mut Entry| entry.target.as_ref().is_some_and(|place| place.mount().id == mount);
+            let gone: Vec<Entry> = shard.lock().extract_if(of_mount).collect();
+            drop(gone);
+        }
+    }
+
     /// Forgets every name that nobody uses. How many.
     pub fn shrink(&self) -> usize {
         let mut count = 0;

@@ -56,21 +56,46 @@ impl Namespace {
     /// Takes away what is mounted at `path`; open files stay usable. Errors: `Invalid` (no mount point), `Busy` (the
     /// root, or something is mounted below).
     pub fn unmount(&self, path: &[u8]) -> FsResult<()> {
-        let root = self.resolve(&self.root, path, FollowLast::Yes)?;
+        let root = self.mount_root(path)?;
         let mut mounts = self.mounts.lock();
-        let index = mounts.iter().position(|mounted| Arc::ptr_eq(mounted, &root)).ok_or(FsError::Invalid)?;
-        let covered = root.mount().covered().ok_or(FsError::Busy)?;
-        if mounts.iter().any(|other| {
-            other.mount().covered().is_some_and(|place| place.mount().id == root.mount().id)
-        }) {
+        if mounts.iter().any(|other| mounted_in(other, &root)) {
             return Err(FsError::Busy);
         }
+        self.detach(&mut mounts, &root)
+    }
+
+    /// Takes away what is mounted at `path` and everything mounted below it: between two programs, to empty `/tmp`.
+    /// Errors: `Invalid` (no mount point), `Busy` (the root).
+    pub fn unmount_tree(&self, path: &[u8]) -> FsResult<()> {
+        let root = self.mount_root(path)?;
+        let mut mounts = self.mounts.lock();
+        let mut doomed = alloc::vec![root];
+        let mut next = 0;
+        while next < doomed.len() {
+            let above = doomed[next].clone();
+            doomed.extend(mounts.iter().filter(|other| mounted_in(other, &above)).cloned());
+            next += 1;
+        }
+        doomed.iter().rev().try_for_each(|root| self.detach(&mut mounts, root))
+    }
+
+    /// The root of the mounted tree at `path`. Errors: `Invalid` (no mount point), `Busy` (the root).
+    fn mount_root(&self, path: &[u8]) -> FsResult<Arc<Dentry>> {
+        let root = self.resolve(&self.root, path, FollowLast::Yes)?;
+        if Arc::ptr_eq(&root, &self.root) {
+            return Err(FsError::Busy);
+        }
+        let is_root = self.mounts.lock().iter().any(|mounted| Arc::ptr_eq(mounted, &root));
+        is_root.then_some(root).ok_or(FsError::Invalid)
+    }
+
+    fn detach(&self, mounts: &mut Vec<Arc<Dentry>>, root: &Arc<Dentry>) -> FsResult<()> {
+        let index = mounts.iter().position(|mounted| Arc::ptr_eq(mounted, root)).ok_or(FsError::Invalid)?;
+        let covered = root.mount().covered().ok_or(FsError::Busy)?;
         covered.set_mounted(None);
         mounts.remove(index);
-        drop(mounts);
         root.mount().release_covered();
-        drop(root);
-        self.cache.shrink();
+        self.cache.forget_mount(root.mount().id);
         Ok(())
     }
 
@@ -136,4 +161,9 @@ impl Namespace {
         let mounts = self.mounts.lock().clone();
         mounts.iter().try_for_each(|root| root.mount().file_system.sync())
     }
+}
+
+/// Whether `other` is mounted directly in the tree of `root`.
+fn mounted_in(other: &Dentry, root: &Dentry) -> bool {
+    other.mount().id != root.mount().id && other.mount().covered().is_some_and(|place| place.mount().id == root.mount().id)
 }

@@ -188,8 +188,28 @@ fn mounts_hide_what_is_below() {
     assert_eq!(space.unmount(b"/m"), Ok(()));
     assert_eq!(names(&space, "/m"), ["hidden"]);
     drop(sub);
-    space.shrink();
     assert_eq!(Arc::strong_count(&small), 1, "the tree is freed with its mount");
+}
+
+#[test]
+fn a_tree_of_mounts_goes_at_once() {
+    let space = tmp_namespace(100);
+    let (outer, inner) = (Tmpfs::new(Limits::UNLIMITED), Tmpfs::new(Limits::UNLIMITED));
+    mkdir(&space, "/tmp").expect("new");
+    mount(&space, "/tmp", outer.clone());
+    mkdir(&space, "/tmp/a").expect("new");
+    mount(&space, "/tmp/a", inner.clone());
+    write_file(&space, "/tmp/a/f", b"inner");
+    write_file(&space, "/tmp/g", &[1; 10_000]);
+    let held = open(&space, "/tmp/g", OpenFlags::empty(), StatusFlags::READ).expect("there");
+    space.unmount_tree(b"/tmp").expect("mounted");
+    assert_eq!((space.mounts().len(), names(&space, "/tmp").len()), (1, 0));
+    assert_eq!(space.unmount_tree(b"/tmp").err(), Some(FsError::Invalid));
+    assert_eq!(space.unmount_tree(b"/").err(), Some(FsError::Busy));
+    assert_eq!(Arc::strong_count(&inner), 1);
+    assert_eq!(crate::tests::support::read(&held, 3), Ok(vec![1; 3]));
+    drop(held);
+    assert_eq!(Arc::strong_count(&outer), 1);
 }
 
 /// A file of one tree as a tree of its own.
