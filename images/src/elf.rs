@@ -46,19 +46,28 @@ pub fn identify(head: &[u8]) -> Result<(), &'static str> {
     }
 }
 
-/// Whether the file at `path` starts as a 64-bit x86 object does.
-pub fn is_object(path: &Path) -> bool {
+/// Looks at the start of the file at `path` only. Not an object that runs here: status 2.
+pub fn check(path: &Path) -> Result<(), Failure> {
     let mut head = [0; 20];
     let read = File::open(path).and_then(|mut file| file.read(&mut head));
-    read.is_ok_and(|len| identify(&head[..len]).is_ok())
+    let len = read.map_err(|error| Failure::file("read", path, &error))?;
+    identify(&head[..len]).map_err(|why| refusal(path, why))
+}
+
+/// Whether the file at `path` starts as a 64-bit x86 object does.
+pub fn is_object(path: &Path) -> bool {
+    check(path).is_ok()
+}
+
+fn refusal(path: &Path, why: &str) -> Failure {
+    Failure::usage(format!("cannot run {}: {why}", path.display()))
 }
 
 /// The loader's view of the file at `path`.
 pub fn read(path: &Path) -> Result<Object, Failure> {
     let bytes = std::fs::read(path).map_err(|error| Failure::file("read", path, &error))?;
-    let wrong = |why: &str| Failure::usage(format!("cannot run {}: {why}", path.display()));
-    identify(&bytes).map_err(wrong)?;
-    parse(&bytes).map_err(|error| wrong(&format!("it is damaged ({error})")))
+    identify(&bytes).map_err(|why| refusal(path, why))?;
+    parse(&bytes).map_err(|error| refusal(path, &format!("it is damaged ({error})")))
 }
 
 fn parse(bytes: &[u8]) -> Result<Object, goblin::error::Error> {

@@ -88,7 +88,7 @@ impl Jdk {
             ));
         }
         for file in [java, jdk.libjvm()] {
-            elf::read(&file)?;
+            elf::check(&file)?;
         }
         Ok(jdk)
     }

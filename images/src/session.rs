@@ -41,6 +41,8 @@ pub enum Event {
     LogEnded,
     /// A line that QEMU wrote.
     Qemu(String),
+    /// The end of those lines.
+    QemuSilent,
     /// QEMU has ended; its status waits.
     Ended,
     /// This process got a signal.

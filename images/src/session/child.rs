@@ -50,6 +50,7 @@ impl Child {
                 for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                     let _ = events.send(Event::Qemu(line));
                 }
+                let _ = events.send(Event::QemuSilent);
             });
         }
         let pid = Pid::from_child(&process);

@@ -62,6 +62,7 @@ pub(super) struct State<'a> {
     flows: [Flow; 2],
     is_done: bool,
     log_ended: bool,
+    qemu_is_silent: bool,
     interrupts: u32,
     /// When the current time limit strikes, and whether it has.
     limit: Option<Instant>,
@@ -96,6 +97,7 @@ impl<'a> State<'a> {
             flows: Default::default(),
             is_done: false,
             log_ended: false,
+            qemu_is_silent: false,
             interrupts: 0,
             limit: options.time_limit.map(|limit| began + limit),
             is_over_limit: false,
@@ -145,7 +147,7 @@ impl<'a> State<'a> {
     }
 
     fn is_drained(&self) -> bool {
-        self.log_ended && self.flows.iter().all(|flow| flow.is_closed)
+        self.log_ended && self.qemu_is_silent && self.flows.iter().all(|flow| flow.is_closed)
     }
 
     fn take(&mut self, event: Event) {
@@ -167,6 +169,7 @@ impl<'a> State<'a> {
             Event::Control(Err(error)) => progress::note(&error.to_string()),
             Event::Log(line) => self.log_line(line),
             Event::LogEnded => self.log_ended = true,
+            Event::QemuSilent => self.qemu_is_silent = true,
             Event::Qemu(line) => {
                 if self.options.is_verbose {
                     progress::note(&format!("qemu: {line}"));
