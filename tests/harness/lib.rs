@@ -1,0 +1,31 @@
+//! The differential harness: a guest test is an ordinary Linux program that runs on the host and in the guest, and stdout,
+//! stderr and status must be equal. No expectation is anybody's opinion.
+//!
+//! * [`table`]: which programs, with which arguments, input and tolerances (`guest/table.txt`)
+//! * [`build`]: compiles `guest/c`, `guest/java` and the probes of the shared folder
+//! * [`host`]: runs one in the sandbox of `host/sandbox.sh`
+//! * [`guest`]: runs many in one boot
+//! * [`compare`]: what counts as equal
+//! * [`differential`], [`boots`], [`endings`]: the suites
+//! * [`tally`]: counts, and the closing line
+
+pub mod boots;
+pub mod build;
+pub mod compare;
+pub mod differential;
+pub mod endings;
+pub mod guest;
+pub mod host;
+pub mod table;
+pub mod tally;
+
+/// What a program did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Standard output.
+    pub stdout: Vec<u8>,
+    /// Standard error.
+    pub stderr: Vec<u8>,
+    /// Exit status, 128 + n after a signal, or one of the run's own.
+    pub status: u8,
+}

@@ -1,0 +1,71 @@
+//! `guest-tests`: runs the suites, or those tests whose names contain a given word.
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use harness::guest::Guest;
+use harness::table::Test;
+use harness::tally::Tally;
+use harness::{boots, build, differential, endings};
+use images::jdk::Jdk;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Runs guest tests on Linux and in the guest and compares them; then the boot matrix and the endings.
+#[derive(Parser)]
+struct Options {
+    /// Only tests whose names contain one of these words
+    words: Vec<String>,
+    /// Only on the host, each twice: shows tests that differ from themselves
+    #[arg(long)]
+    host_only: bool,
+    /// Names the tests of the table and runs nothing
+    #[arg(long)]
+    list: bool,
+    /// Adds the counts of a log of cargo test to the closing line
+    #[arg(long, value_name = "FILE")]
+    cargo_log: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let mut tally = Tally::default();
+    if let Err(error) = run(&options, &mut tally) {
+        tally.fail("the harness", &format!("{error:#}"));
+    }
+    if options.list || tally.close() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn run(options: &Options, tally: &mut Tally) -> Result<()> {
+    if let Some(log) = &options.cargo_log {
+        tally.add_cargo_log(log)?;
+    }
+    let filter = |name: &str| {
+        options.words.is_empty()
+            || options
+                .words
+                .iter()
+                .any(|word| name.contains(word.as_str()))
+    };
+    let built = build::all()?;
+    let tests: Vec<&Test> = built
+        .tests
+        .iter()
+        .filter(|test| filter(&test.name))
+        .collect();
+    if options.list {
+        tests.iter().for_each(|test| println!("{}", test.name));
+        return Ok(());
+    }
+    let jdk = Jdk::discover(None).context("the tests need a JDK")?;
+    if options.host_only {
+        return differential::host_only(&tests, &built, &jdk, tally);
+    }
+    let guest = Guest::prepare(&built, &jdk)?;
+    differential::run(&tests, &built, &jdk, &guest, tally)?;
+    boots::run(&filter, &built, &jdk, &guest, tally);
+    endings::run(&filter, &built, tally)
+}
