@@ -66,6 +66,7 @@ pub fn start(spec: ProcessSpec) -> Result<ProcessHandle, StartError> {
     }
     let name = thread_name(&spec.program.exe);
     let process = Arc::new(Process::new(spec.program, spec.files, spec.limits, spec.heap_start));
+    crate::syscall::memory::apply_limits(&process);
     let frame = TrapFrame::new_app(spec.entry, spec.stack_pointer);
     let task = Task::new(process.clone(), Start { frame, fs_base: 0 });
     let thread = sched::spawn_suspended(Spawn {
