@@ -7,7 +7,7 @@ use crate::io::Sink;
 use crate::{FsError, FsResult};
 use alloc::{string::String, sync::Arc, vec::Vec};
 use core::ops::Range;
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering};
 use hal::sync::SpinLock;
 use mm::{Backing, BackingError, FrameRef};
 use sched::{Interruptible, WaitQueue};
@@ -47,7 +47,6 @@ pub struct FileCache {
     source: Arc<dyn PageSource>,
     state: SpinLock<State>,
     filled: WaitQueue,
-    mapped: AtomicUsize,
 }
 
 impl FileCache {
@@ -59,7 +58,6 @@ impl FileCache {
             source,
             state: SpinLock::new(State { pages: PageTree::new(), filling: Vec::new(), window_end: 0, window: 0 }),
             filled: WaitQueue::new(),
-            mapped: AtomicUsize::new(0),
         });
         reclaim::enroll(&cache);
         cache
@@ -327,11 +325,5 @@ impl Backing for FileCache {
             }
             at += 1;
         }
-    }
-    fn note_mapped(&self, pages: Range<u64>) {
-        self.mapped.fetch_add((pages.end - pages.start) as usize, Ordering::Relaxed);
-    }
-    fn note_unmapped(&self, pages: Range<u64>) {
-        self.mapped.fetch_sub((pages.end - pages.start) as usize, Ordering::Relaxed);
     }
 }

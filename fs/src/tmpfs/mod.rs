@@ -9,6 +9,8 @@
 
 mod data;
 mod directory;
+mod file;
+mod names;
 mod node;
 mod xattrs;
 

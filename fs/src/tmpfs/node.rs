@@ -3,11 +3,10 @@
 use super::data::FileData;
 use super::directory::Entries;
 use super::xattrs::Xattrs;
-use super::{Space, has_pages};
+use super::Space;
 use crate::anonymous::now_ns;
-use crate::file::{Access, Extent, File, SyncKind};
-use crate::inode::{Allocate, Inode, InodeRef, Link, NewNode, RenameMode, XattrMode};
-use crate::io::{Sink, Source};
+use crate::file::File;
+use crate::inode::{Inode, InodeRef, Link, NewNode, RenameMode, XattrMode};
 use crate::metadata::{DirEntry, FileKind, Metadata, SetAttributes, StatusFlags};
 use crate::pipe::Pipe;
 use crate::{FsError, FsResult, dev};
@@ -24,9 +23,9 @@ const LIST_PIECE: usize = 32;
 /// Longest target of a symbolic link.
 const LINK_MAX: usize = 4095;
 /// Names that a file may have.
-const NLINK_MAX: u32 = i32::MAX as u32;
+pub(super) const NLINK_MAX: u32 = i32::MAX as u32;
 
-enum Content {
+pub(super) enum Content {
     File(Arc<FileData>),
     Directory(Mutex<Entries>),
     Symlink(Vec<u8>),
@@ -48,9 +47,9 @@ struct Attributes {
 
 /// A file, directory, link, pipe, socket name or device node.
 pub(crate) struct Node {
-    space: Arc<Space>,
+    pub(super) space: Arc<Space>,
     ino: u64,
-    content: Content,
+    pub(super) content: Content,
     attributes: SpinLock<Attributes>,
     xattrs: Xattrs,
 }
@@ -90,7 +89,7 @@ impl Node {
         self.attributes.lock().nlink = nlink;
     }
 
-    fn file_kind(&self) -> FileKind {
+    pub(super) fn file_kind(&self) -> FileKind {
         match &self.content {
             Content::File(_) => FileKind::Regular,
             Content::Directory(_) => FileKind::Directory,
@@ -101,18 +100,18 @@ impl Node {
         }
     }
 
-    fn is_directory(&self) -> bool {
+    pub(super) fn is_directory(&self) -> bool {
         matches!(self.content, Content::Directory(_))
     }
 
-    fn entries(&self) -> FsResult<&Mutex<Entries>> {
+    pub(super) fn entries(&self) -> FsResult<&Mutex<Entries>> {
         match &self.content {
             Content::Directory(entries) => Ok(entries),
             _ => Err(FsError::NotDirectory),
         }
     }
 
-    fn data(&self) -> FsResult<&Arc<FileData>> {
+    pub(super) fn data(&self) -> FsResult<&Arc<FileData>> {
         match &self.content {
             Content::File(data) => Ok(data),
             Content::Directory(_) => Err(FsError::IsDirectory),
@@ -120,11 +119,11 @@ impl Node {
         }
     }
 
-    fn nlink(&self) -> u32 {
+    pub(super) fn nlink(&self) -> u32 {
         self.attributes.lock().nlink
     }
 
-    fn add_links(&self, change: i32) {
+    pub(super) fn add_links(&self, change: i32) {
         let now = now_ns();
         let mut attributes = self.attributes.lock();
         attributes.nlink = attributes.nlink.saturating_add_signed(change);
@@ -132,20 +131,20 @@ impl Node {
     }
 
     /// Contents changed: mtime and ctime.
-    fn touch(&self) {
+    pub(super) fn touch(&self) {
         let now = now_ns();
         let mut attributes = self.attributes.lock();
         attributes.mtime_ns = now;
         attributes.ctime_ns = now;
     }
 
-    fn touch_ctime(&self) {
+    pub(super) fn touch_ctime(&self) {
         let now = now_ns();
         self.attributes.lock().ctime_ns = now;
     }
 
     /// Read: atime, but only when it is not newer than the last change (relatime).
-    fn touch_atime(&self) {
+    pub(super) fn touch_atime(&self) {
         let stale = {
             let attributes = self.attributes.lock();
             attributes.atime_ns <= attributes.mtime_ns || attributes.atime_ns <= attributes.ctime_ns
@@ -156,7 +155,7 @@ impl Node {
         }
     }
 
-    fn attributes(&self) -> Metadata {
+    pub(super) fn attributes(&self) -> Metadata {
         let (size, blocks) = match &self.content {
             Content::File(data) => (data.len_bytes(), data.allocated_pages() * 8),
             Content::Directory(entries) => ((entries.lock().len() as u64 + 2) * ENTRY_BYTES, 0),
@@ -184,27 +183,9 @@ impl Node {
         }
     }
 
-    /// `node` seen as one of this file system. Errors: `CrossDevice`.
-    fn sibling<'a>(&self, node: &'a InodeRef) -> FsResult<&'a Node> {
-        let node = Inode::as_any(&**node).downcast_ref::<Node>().ok_or(FsError::CrossDevice)?;
-        if Arc::ptr_eq(&node.space, &self.space) { Ok(node) } else { Err(FsError::CrossDevice) }
-    }
-
     /// A directory that was removed takes no names.
-    fn alive(&self) -> FsResult<()> {
+    pub(super) fn alive(&self) -> FsResult<()> {
         if self.nlink() == 0 { Err(FsError::NotFound) } else { Ok(()) }
-    }
-
-    /// Whether `replaced` may make way for `moved`.
-    fn can_replace(replaced: &Node, moved: &Node) -> FsResult<()> {
-        match (moved.is_directory(), &replaced.content) {
-            (true, Content::Directory(entries)) => {
-                if entries.lock().len() > 0 { Err(FsError::NotEmpty) } else { Ok(()) }
-            }
-            (true, _) => Err(FsError::NotDirectory),
-            (false, Content::Directory(_)) => Err(FsError::IsDirectory),
-            (false, _) => Ok(()),
-        }
     }
 }
 
@@ -295,73 +276,10 @@ impl Inode for Node {
         Ok(())
     }
     fn link(&self, name: &[u8], target: &InodeRef) -> FsResult<()> {
-        let _tree = self.space.tree.lock();
-        self.sibling(target)?;
-        if target.kind() == FileKind::Directory {
-            return Err(FsError::Permission);
-        }
-        self.alive()?;
-        let node: Arc<dyn Any + Send + Sync> = target.clone();
-        let node = node.downcast::<Node>().map_err(|_| FsError::CrossDevice)?;
-        if node.nlink() >= NLINK_MAX {
-            return Err(FsError::TooManyLinks);
-        }
-        let mut entries = self.entries()?.lock();
-        if entries.get(name).is_some() {
-            return Err(FsError::Exists);
-        }
-        entries.insert(name, node.clone());
-        drop(entries);
-        node.add_links(1);
-        self.touch();
-        Ok(())
+        self.add_name(name, target)
     }
     fn rename(&self, name: &[u8], to: &InodeRef, new_name: &[u8], mode: RenameMode) -> FsResult<()> {
-        let target = self.sibling(to)?;
-        let same = core::ptr::eq(self, target);
-        let _tree = self.space.tree.lock();
-        target.alive()?;
-        let moved = self.entries()?.lock().get(name).ok_or(FsError::NotFound)?.clone();
-        let replaced = target.entries()?.lock().get(new_name).cloned();
-        match (&replaced, mode) {
-            (Some(_), RenameMode::NoReplace) => return Err(FsError::Exists),
-            (None, RenameMode::Exchange) => return Err(FsError::NotFound),
-            (Some(replaced), _) if Arc::ptr_eq(replaced, &moved) => return Ok(()),
-            (Some(replaced), RenameMode::Replace) => Self::can_replace(replaced, &moved)?,
-            _ => {}
-        }
-        // The tree lock keeps every other change of names away; the entries' locks are for look-ups.
-        let step = |node: &Node| i32::from(node.is_directory());
-        if mode == RenameMode::Exchange {
-            let Some(other) = replaced else { return Err(FsError::NotFound) };
-            if !same {
-                self.add_links(step(&other) - step(&moved));
-                target.add_links(step(&moved) - step(&other));
-            }
-            self.entries()?.lock().insert(name, other.clone());
-            target.entries()?.lock().insert(new_name, moved.clone());
-            other.touch_ctime();
-        } else {
-            // First the new name, then the old one goes: the file is never without a name.
-            target.entries()?.lock().insert(new_name, moved.clone());
-            self.entries()?.lock().remove(name);
-            self.add_links(-step(&moved));
-            target.add_links(step(&moved));
-            if let Some(replaced) = replaced {
-                if replaced.is_directory() {
-                    replaced.set_nlink(0);
-                    target.add_links(-1);
-                } else {
-                    replaced.add_links(-1);
-                }
-            }
-        }
-        moved.touch_ctime();
-        self.touch();
-        if !same {
-            target.touch();
-        }
-        Ok(())
+        self.move_name(name, to, new_name, mode)
     }
     fn readlink(&self) -> FsResult<Link> {
         match &self.content {
@@ -432,67 +350,6 @@ impl Inode for Node {
             Content::File(data) => Some(data.clone()),
             _ => None,
         }
-    }
-}
-
-impl File for Node {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-    fn access(&self) -> Access {
-        Access::Positioned
-    }
-    fn read_at(&self, offset: u64, sink: &mut dyn Sink) -> FsResult<usize> {
-        let count = self.data()?.read_at(offset, sink)?;
-        self.touch_atime();
-        Ok(count)
-    }
-    fn write_at(&self, offset: u64, source: &mut dyn Source) -> FsResult<usize> {
-        let count = self.data()?.write_at(offset, source)?;
-        self.touch();
-        Ok(count)
-    }
-    fn append(&self, source: &mut dyn Source) -> FsResult<(usize, u64)> {
-        let result = self.data()?.append(source)?;
-        self.touch();
-        Ok(result)
-    }
-    fn readdir(&self, cursor: u64, emit: &mut dyn FnMut(&DirEntry<'_>) -> bool) -> FsResult<()> {
-        Inode::readdir(self, cursor, emit)
-    }
-    fn metadata(&self) -> Metadata {
-        self.attributes()
-    }
-    fn sync(&self, _kind: SyncKind) -> FsResult<()> {
-        Ok(())
-    }
-    fn truncate(&self, size: u64) -> FsResult<()> {
-        Inode::truncate(self, size)
-    }
-    fn allocate(&self, how: Allocate, offset: u64, len: u64) -> FsResult<()> {
-        let data = match &self.content {
-            Content::File(data) => data,
-            Content::Directory(_) => return Err(FsError::IsDirectory),
-            _ => return Err(FsError::NoDevice),
-        };
-        match how {
-            Allocate::Extend => data.reserve(offset, len, Some(offset + len))?,
-            Allocate::KeepSize => data.reserve(offset, len, None)?,
-            Allocate::PunchHole => data.punch(offset, len),
-            // As Linux's tmpfs.
-            Allocate::Zero | Allocate::ZeroKeepSize => return Err(FsError::NotSupported),
-        }
-        self.touch();
-        Ok(())
-    }
-    fn seek_extent(&self, offset: u64, extent: Extent) -> FsResult<u64> {
-        match &self.content {
-            Content::File(data) => data.seek_extent(offset, extent),
-            _ => Err(FsError::Invalid),
-        }
-    }
-    fn backing(&self) -> Option<Arc<dyn mm::Backing>> {
-        if has_pages(self.file_kind()) { Inode::backing(self) } else { None }
     }
 }
 
