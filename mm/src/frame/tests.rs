@@ -19,7 +19,8 @@ fn zone(end_bytes: u64) -> Zone {
     // SAFETY: the layout has a size. The block leaks: metadata is for ever.
     let base = unsafe { std::alloc::alloc_zeroed(layout) };
     assert!(!base.is_null());
-    Zone::new(MetaTable::new(base), |_, _| true)
+    // Each page of metadata takes a frame, as on the real machine (page tables for it aside).
+    Zone::new(MetaTable::new(base), |_, take| take().is_some())
 }
 
 fn usable(start: u64, len: u64) -> MemoryRegion {
@@ -46,7 +47,7 @@ fn q35_with_64_mib_leaves_nearly_all_of_it() {
     let zone = zone_of(&[usable(0, 0x9fc00), usable(MIB, 63 * MIB - 0x20000)], 2 * MIB..3 * MIB);
     let given = (62 * MIB - 0x20000) / 4096;
     assert_eq!(zone.total_frames(), given);
-    assert!(zone.free_frames() >= given - 2 * 8, "{} of {given}", zone.free_frames());
+    assert!(zone.free_frames() >= given - 10 - 2 * 34 - 1, "{} of {given}", zone.free_frames());
 }
 
 #[test]
@@ -55,13 +56,27 @@ fn a_tebibyte_costs_nothing_until_it_is_used() {
     assert!(zone.wild_frames() > zone.total_frames() - 2048);
     let before = zone.wild_frames();
     let pfn = zone.take(0).expect("plenty");
-    assert!(before - zone.wild_frames() <= u64::from(REGION));
+    assert!(before - zone.wild_frames() <= u64::from(REGION), "one step at a time");
     zone.give(pfn, 0);
     let mut last = 0;
     for _ in 0..1100 {
         last = zone.take(MAX_ORDER).expect("plenty");
     }
     assert!(last >= ((4 * GIB) >> 12) as Pfn, "memory above the hole is used too");
+}
+
+#[test]
+fn regions_that_join_do_not_look_like_a_loss() {
+    let mut zone = zone(256 * MIB);
+    zone.add(100 * 8, 65536 - 77);
+    let start = zone.free_frames();
+    let mut taken = Vec::new();
+    for _ in 0..100 {
+        taken.push(zone.take(MAX_ORDER).expect("plenty"));
+        assert_eq!(zone.free_frames() + 512 * taken.len() as u64, start);
+    }
+    taken.iter().for_each(|&pfn| zone.give(pfn, MAX_ORDER));
+    assert_eq!(zone.free_frames(), start);
 }
 
 #[test]
@@ -180,16 +195,18 @@ proptest! {
             }
             let in_use: u64 = used.values().map(|&o| 1u64 << o).sum();
             // The pool takes a few frames when a region joins.
-            prop_assert!(zone.free_frames() + in_use <= full);
+            // What was kept for page tables of metadata is given up with the last region.
+            prop_assert!(zone.free_frames() + in_use <= full + 3);
         }
         for (pfn, order) in core::mem::take(&mut used) {
             zone.give(pfn, order);
         }
         // No two free buddies are left: taking the largest possible blocks empties the zone.
-        let mut rest = zone.free_frames();
+        let rest = zone.free_frames();
+        let mut taken = 0;
         for order in (0..=MAX_ORDER).rev() {
             while let Some(pfn) = zone.take(order) {
-                rest -= 1u64 << order;
+                taken += 1u64 << order;
                 let buddy = pfn ^ (1 << order);
                 let buddy_is_free_too = order < MAX_ORDER && zone.take(order).is_some_and(|other| {
                     zone.give(other, order);
@@ -198,7 +215,8 @@ proptest! {
                 prop_assert!(!buddy_is_free_too, "buddies {pfn:#x} did not join");
             }
         }
-        prop_assert_eq!(rest, 0);
+        // A frame a span is kept back for page tables of the metadata, which these zones do not have.
+        prop_assert!(taken >= rest && taken <= rest + 3);
     }
 }
 

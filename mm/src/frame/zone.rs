@@ -15,8 +15,13 @@ pub(crate) const MAX_ORDER: u8 = 9;
 pub(crate) const REGION: Pfn = 1 << MAX_ORDER;
 /// At most this many spans of wilderness (hal keeps 64 regions of memory, of which the kernel may cut one in two).
 const MAX_SPANS: usize = 65;
-/// Frames kept aside for metadata and its page tables: enough to let any one region join.
-const POOL: usize = 8;
+/// Frames kept aside for metadata and its page tables: enough to let any two regions join, each with new tables.
+const POOL: usize = 10;
+
+/// Frames of metadata for a region.
+const METADATA_FRAMES: u64 = 2;
+/// Regions whose metadata one page table maps.
+const TABLE_REGIONS: u64 = 256;
 
 /// Makes one page of metadata present; the closure gives frames for it.
 pub(crate) type MapMetadata = fn(page: *mut u8, take: &mut dyn FnMut() -> Option<Pfn>) -> bool;
@@ -48,6 +53,8 @@ pub(crate) struct Zone {
     pool_count: usize,
     free: u64,
     wild: u64,
+    /// Of `wild`: what its metadata will take when it joins, so that joining does not look like a loss.
+    owed: u64,
     total: u64,
 }
 
@@ -65,13 +72,14 @@ impl Zone {
             pool_count: 0,
             free: 0,
             wild: 0,
+            owed: 0,
             total: 0,
         }
     }
 
-    /// Free frames, wilderness included.
+    /// Free frames, wilderness included, without what the wilderness needs for its own metadata.
     pub(crate) fn free_frames(&self) -> u64 {
-        self.free + self.wild
+        self.free + self.wild - self.owed
     }
 
     /// Frames never used.
@@ -113,6 +121,9 @@ impl Zone {
             self.spans[self.span_count] = Span { first, next: first, end: last };
             self.span_count += 1;
             self.wild += u64::from(last - first);
+            let (first, regions) = (u64::from(first / REGION), u64::from((last - first) / REGION));
+            let tables = (first + regions - 1) / TABLE_REGIONS - first / TABLE_REGIONS + 1;
+            self.owed += METADATA_FRAMES * regions + tables;
         }
     }
 
@@ -142,10 +153,15 @@ impl Zone {
         map_metadata(page, &mut take) && map_metadata(page.wrapping_add(4096), &mut take)
     }
 
-    /// Keeps enough frames aside for the next region.
+    /// Keeps enough frames aside for the next regions. When nothing but wilderness is left, a region joins for it: whoever takes only
+    /// whole regions leaves no single frames.
     fn fill_pool(&mut self) {
         while self.pool_count < POOL {
-            let Some(pfn) = self.take_free(0) else { return };
+            let Some(pfn) = self.take_free(0) else {
+                let Some(region) = self.take_wild() else { return };
+                self.free_block(region, MAX_ORDER);
+                continue;
+            };
             self.pool[self.pool_count] = pfn;
             self.pool_count += 1;
         }
@@ -160,11 +176,15 @@ impl Zone {
                 continue;
             }
             let region = span.next;
+            let pool = self.pool_count;
             if !self.populate(region) {
                 return None;
             }
             self.spans[self.current_span].next += REGION;
             self.wild -= u64::from(REGION);
+            // The pool is filled up again from the region itself.
+            let taken = (pool - self.pool_count) as u64;
+            self.owed = if self.wild == 0 { 0 } else { self.owed.saturating_sub(taken).min(self.wild) };
             return Some(region);
         }
         None
@@ -244,6 +264,12 @@ impl Zone {
                 self.table.get(pfn).set(Kind::Used, MAX_ORDER);
             }
             return run;
+        }
+        // Their metadata must come from elsewhere, or it would tear the run.
+        while self.free < u64::from(regions) * 3 + POOL as u64 {
+            let region = self.take_wild()?;
+            self.free_block(region, MAX_ORDER);
+            self.fill_pool();
         }
         while self.current_span < self.span_count {
             let span = self.spans[self.current_span];

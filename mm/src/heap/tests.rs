@@ -2,10 +2,14 @@
 
 use core::alloc::{GlobalAlloc, Layout};
 
+use std::sync::{Mutex, PoisonError};
+
 use proptest::prelude::*;
 
 use super::{KernelHeap, class};
 
+/// The tests share the heap and one of them counts its frames: one at a time.
+static TURN: Mutex<()> = Mutex::new(());
 const HEAP: KernelHeap = KernelHeap::new();
 
 struct Block {
@@ -65,6 +69,7 @@ fn every_layout_gets_a_class_that_holds_it() {
 
 #[test]
 fn blocks_larger_than_two_mebibytes_work() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let mut block = Block::new(Layout::from_size_align(5 << 20, 4096).expect("valid"), 7);
     block.resize(7 << 20);
     block.resize(100);
@@ -92,6 +97,7 @@ proptest! {
     /// Blocks keep their contents and never overlap (each is filled with its own byte).
     #[test]
     fn blocks_keep_their_contents(ops in proptest::collection::vec(op(), 0..300)) {
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let mut blocks = Vec::new();
         for (i, op) in ops.into_iter().enumerate() {
             match op {
@@ -112,6 +118,7 @@ proptest! {
 
 #[test]
 fn slabs_go_back_to_the_frame_allocator() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let layout = Layout::from_size_align(512, 8).expect("valid");
     let blocks: Vec<Block> = (0..4000).map(|i| Block::new(layout, i as u8)).collect();
     let high = super::used_bytes();
