@@ -1,22 +1,33 @@
-//! Kernel stacks with an unmapped guard page below. Stacks that come back stay mapped for the next thread; under memory
-//! pressure and at a process's end the spare ones are given up, and their addresses are never used again, so that no
-//! vCPU needs to drop translations for them.
+//! Kernel stacks with an unmapped guard page below. Stacks that come back stay mapped for the next thread. Under memory
+//! pressure and at a process's end the spare ones give their frames up, once every vCPU has dropped its translations of them; their
+//! addresses, and the page tables there, serve later stacks.
+
+use alloc::vec::Vec;
 
 use hal::addr::{KERNEL_STACKS, PAGE_SIZE};
 use hal::stack::{KernelStack, StackProvider};
 use hal::sync::SpinLock;
 
+use core::sync::atomic::Ordering::Relaxed;
+
 use crate::frame;
-use crate::machine::{Pfn, pfn_phys};
+use crate::frame::meta::NONE;
+use crate::machine::Pfn;
 use crate::page_table::kernel;
+use crate::space::shootdown::{self, Flush};
 
 /// Spare stacks that stay.
 const KEPT: usize = 8;
+/// Stacks that one flush gives up.
+const BATCH: usize = 32;
 
-/// Spare stacks, chained through their lowest bytes, and the next free address.
+/// Spare stacks, chained through their lowest bytes, and where new ones go.
 struct Spare {
     head: u64,
     count: usize,
+    /// Places without frames, all translations dropped.
+    bare: Vec<KernelStack>,
+    /// Next address never used.
     next: u64,
 }
 
@@ -37,7 +48,7 @@ pub fn provider() -> &'static dyn StackProvider {
 pub struct StackPool(SpinLock<Spare>);
 
 /// The one pool.
-pub static POOL: StackPool = StackPool(SpinLock::new(Spare { head: 0, count: 0, next: KERNEL_STACKS }));
+pub static POOL: StackPool = StackPool(SpinLock::new(Spare { head: 0, count: 0, bare: Vec::new(), next: KERNEL_STACKS }));
 
 impl Spare {
     /// Takes the first spare stack of a length. Nearly all have the same, so the first one fits.
@@ -60,6 +71,35 @@ impl Spare {
         }
         None
     }
+
+    /// Takes the first spare stack.
+    fn pop(&mut self) -> Option<KernelStack> {
+        let lo = self.head;
+        if lo == 0 {
+            return None;
+        }
+        let link = read_link(lo);
+        self.head = link.next;
+        self.count -= 1;
+        Some(KernelStack { lo, hi: link.hi })
+    }
+
+    /// A place for a new stack, above a guard page.
+    fn place(&mut self, len: u64) -> KernelStack {
+        if let Some(i) = self.bare.iter().rposition(|stack| stack.hi - stack.lo == len) {
+            return self.bare.swap_remove(i);
+        }
+        let lo = self.next + PAGE_SIZE;
+        self.next = lo + len;
+        KernelStack { lo, hi: lo + len }
+    }
+
+    /// Remembers a place whose translations are dropped. Without memory for that, the address is lost.
+    fn add_bare(&mut self, stack: KernelStack) {
+        if self.bare.try_reserve(1).is_ok() {
+            self.bare.push(stack);
+        }
+    }
 }
 
 fn read_link(lo: u64) -> Link {
@@ -76,16 +116,15 @@ fn write_link(lo: u64, link: Link) {
 impl StackProvider for StackPool {
     fn allocate(&self, pages: usize) -> Option<KernelStack> {
         let len = pages as u64 * PAGE_SIZE;
-        let lo = {
+        let stack = {
             let mut spare = self.0.lock();
             if let Some(stack) = spare.take(len) {
                 return Some(stack);
             }
-            let lo = spare.next + PAGE_SIZE;
-            spare.next = lo + len;
-            lo
+            spare.place(len)
         };
-        self.map(lo, pages as u64).then_some(KernelStack { lo, hi: lo + len })
+        // A place that could not be filled is not used again: its translations have not been dropped.
+        self.map(stack).then_some(stack)
     }
 
     unsafe fn release(&self, stack: KernelStack) {
@@ -98,17 +137,19 @@ impl StackProvider for StackPool {
 
 impl StackPool {
     /// Maps new frames; all or none.
-    fn map(&self, lo: u64, pages: u64) -> bool {
-        for i in 0..pages {
+    fn map(&self, stack: KernelStack) -> bool {
+        for addr in pages(stack) {
             let Some(frame) = frame::alloc() else {
-                unmap(lo, i);
+                unmap(stack).free();
                 return false;
             };
-            // The table lock: two threads may need the same new table.
-            let _spare = self.0.lock();
+            // The lock is the tables' too: two threads may need the same new table.
+            let spare = self.0.lock();
             let mut take = || frame::alloc_urgent().map(frame::Frame::into_pfn);
-            if !kernel::map(lo + i * PAGE_SIZE, frame.phys().0, kernel::DATA, &mut take) {
-                unmap(lo, i);
+            let mapped = kernel::map(addr, frame.phys().0, kernel::DATA, &mut take);
+            drop(spare);
+            if !mapped {
+                unmap(stack).free();
                 return false;
             }
             frame.into_pfn();
@@ -116,22 +157,32 @@ impl StackPool {
         true
     }
 
-    /// Gives spare stacks up, all but a few. Returns how many frames that freed.
+    /// Gives the frames of spare stacks up, all but a few. Returns how many frames that freed. Interrupts are on.
     pub(crate) fn shrink(&self) -> usize {
+        let mut frames = Chain::EMPTY;
+        let mut stacks = 0;
+        let mut gone = [KernelStack { lo: 0, hi: 0 }; BATCH];
         let mut freed = 0;
         loop {
-            let mut spare = self.0.lock();
-            if spare.count <= KEPT {
+            let surplus = {
+                let mut spare = self.0.lock();
+                if spare.count > KEPT { spare.pop() } else { None }
+            };
+            if let Some(stack) = surplus {
+                frames.append(unmap(stack));
+                gone[stacks] = stack;
+                stacks += 1;
+            }
+            if stacks == BATCH || (surplus.is_none() && stacks > 0) {
+                shootdown::flush(Flush::EVERYTHING);
+                freed += core::mem::replace(&mut frames, Chain::EMPTY).free();
+                let mut spare = self.0.lock();
+                gone[..stacks].iter().for_each(|&stack| spare.add_bare(stack));
+                stacks = 0;
+            }
+            if surplus.is_none() {
                 return freed;
             }
-            let lo = spare.head;
-            let link = read_link(lo);
-            spare.head = link.next;
-            spare.count -= 1;
-            drop(spare);
-            let pages = (link.hi - lo) / PAGE_SIZE;
-            unmap(lo, pages);
-            freed += pages as usize;
         }
     }
 
@@ -141,15 +192,56 @@ impl StackPool {
     }
 }
 
-fn unmap(lo: u64, pages: u64) {
-    for i in 0..pages {
-        if let Some(pfn) = kernel::unmap(lo + i * PAGE_SIZE) {
-            give(pfn);
+/// Addresses of a stack's pages.
+fn pages(stack: KernelStack) -> impl Iterator<Item = u64> {
+    (stack.lo..stack.hi).step_by(PAGE_SIZE as usize)
+}
+
+/// Frames that wait for the vCPUs to drop their translations, chained through their metadata.
+struct Chain {
+    head: Pfn,
+    last: Pfn,
+}
+
+impl Chain {
+    const EMPTY: Chain = Chain { head: NONE, last: NONE };
+
+    fn push(&mut self, pfn: Pfn) {
+        frame::table().get(pfn).next.store(self.head, Relaxed);
+        if self.head == NONE {
+            self.last = pfn;
         }
+        self.head = pfn;
+    }
+
+    fn append(&mut self, other: Chain) {
+        if other.head == NONE {
+            return;
+        }
+        frame::table().get(other.last).next.store(self.head, Relaxed);
+        if self.head == NONE {
+            self.last = other.last;
+        }
+        self.head = other.head;
+    }
+
+    /// Frees all; returns how many there were.
+    fn free(self) -> usize {
+        let mut count = 0;
+        let mut pfn = self.head;
+        while pfn != NONE {
+            let next = frame::table().get(pfn).next.load(Relaxed);
+            frame::cache::give(pfn);
+            pfn = next;
+            count += 1;
+        }
+        count
     }
 }
 
-fn give(pfn: Pfn) {
-    debug_assert_ne!(pfn_phys(pfn).0, 0);
-    frame::cache::give(pfn);
+/// Takes a stack's frames out of the page table.
+fn unmap(stack: KernelStack) -> Chain {
+    let mut frames = Chain::EMPTY;
+    pages(stack).filter_map(kernel::unmap).for_each(|pfn| frames.push(pfn));
+    frames
 }

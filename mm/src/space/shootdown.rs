@@ -26,7 +26,7 @@ pub(crate) struct Flush {
 
 impl Flush {
     pub(crate) const NOTHING: Flush = Flush { start: u64::MAX, end: 0 };
-    const EVERYTHING: Flush = Flush { start: 0, end: u64::MAX };
+    pub(crate) const EVERYTHING: Flush = Flush { start: 0, end: u64::MAX };
 
     /// One 4 KiB page.
     pub(crate) fn page(addr: u64) -> Self {
