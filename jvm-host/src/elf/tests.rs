@@ -13,7 +13,7 @@ fn parse(bytes: &[u8]) -> Result<Image, ElfError> {
     })
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Ph(u32, u32, u64, u64, u64, u64, u64);
 
 const LOAD: u32 = program_header::PT_LOAD;
