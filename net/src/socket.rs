@@ -1,0 +1,158 @@
+//! What every family's sockets can do.
+
+use crate::options::Options;
+use crate::unix::UnixAddress;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use fs::{Blocking, FsError, FsResult, OpenFile, PollSource, Readiness, Sink, Source};
+
+/// Address families.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Family {
+    /// Within the machine, by path or abstract name.
+    Unix,
+}
+
+/// What a socket carries.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// Bytes in order, over a connection.
+    Stream,
+    /// Messages, without a connection.
+    Datagram,
+    /// Messages in order, over a connection.
+    SeqPacket,
+}
+
+/// An address of any family.
+#[derive(Clone, Debug)]
+pub enum Address {
+    /// AF_UNSPEC: takes a datagram socket's default destination away.
+    Unspecified,
+    /// Of the UNIX family.
+    Unix(UnixAddress),
+}
+
+/// Who is at an end (SO_PEERCRED, SCM_CREDENTIALS).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Credentials {
+    /// Process.
+    pub pid: u32,
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+}
+
+/// What travels beside the bytes.
+#[derive(Clone, Default)]
+pub struct Ancillary {
+    /// Open descriptions (SCM_RIGHTS).
+    pub files: Vec<Arc<OpenFile>>,
+    /// The sender, as it says (SCM_CREDENTIALS).
+    pub credentials: Option<Credentials>,
+}
+
+impl Ancillary {
+    /// Nothing travels.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.credentials.is_none()
+    }
+}
+
+/// What to send beside the bytes, and where to.
+#[derive(Default)]
+pub struct SendArguments {
+    /// Destination; `None`: the peer.
+    pub to: Option<Address>,
+    /// What travels beside.
+    pub ancillary: Ancillary,
+    /// The sender, for receivers that ask for it.
+    pub sender: Option<Credentials>,
+}
+
+/// How to receive.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ReceiveFlags {
+    /// Leave the data where it is (MSG_PEEK).
+    pub peek: bool,
+    /// Wait until the buffer is full (MSG_WAITALL; streams).
+    pub wait_all: bool,
+}
+
+/// What was received.
+#[derive(Default)]
+pub struct Received {
+    /// Bytes in the buffer.
+    pub count: usize,
+    /// The message's own length, which may be larger than the buffer (MSG_TRUNC).
+    pub full_len: usize,
+    /// The sender's address; `None` where there is a connection.
+    pub from: Option<Address>,
+    /// What travelled beside.
+    pub ancillary: Ancillary,
+}
+
+/// Which directions to close.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Shutdown {
+    /// No more receiving.
+    pub read: bool,
+    /// No more sending.
+    pub write: bool,
+}
+
+/// A socket. Errors are those of the calls' manual pages; what a family does not have is `NotSupported`.
+///
+/// # Locks
+/// `poll` and `wait_source` do not sleep. All others may, and none is called with a lock held.
+pub trait Socket: Send + Sync + 'static {
+    /// Its family.
+    fn family(&self) -> Family;
+    /// What it carries.
+    fn kind(&self) -> Kind;
+    /// What setsockopt and getsockopt keep.
+    fn options(&self) -> &Options;
+    /// Gives it a name.
+    fn bind(&self, address: &Address) -> FsResult<()>;
+    /// Lets others connect; `backlog` of them may wait to be accepted.
+    fn listen(&self, backlog: usize, owner: Credentials) -> FsResult<()> {
+        let _ = (backlog, owner);
+        Err(FsError::NotSupported)
+    }
+    /// The next connection. Errors: `WouldBlock`, `Interrupted`, `Invalid` (does not listen).
+    fn accept(&self, blocking: Blocking) -> FsResult<Arc<dyn Socket>> {
+        let _ = blocking;
+        Err(FsError::NotSupported)
+    }
+    /// Connects, or sets the default destination.
+    fn connect(&self, address: &Address, owner: Credentials, blocking: Blocking) -> FsResult<()>;
+    /// Sends from `source`; how many bytes.
+    fn send(&self, source: &mut dyn Source, arguments: SendArguments, blocking: Blocking) -> FsResult<usize>;
+    /// Receives into `sink`.
+    fn receive(&self, sink: &mut dyn Sink, flags: ReceiveFlags, blocking: Blocking) -> FsResult<Received>;
+    /// Closes directions. Errors: `NotConnected`.
+    fn shutdown(&self, how: Shutdown) -> FsResult<()>;
+    /// Its own name.
+    fn local_address(&self) -> Address;
+    /// The peer's name. Errors: `NotConnected`.
+    fn peer_address(&self) -> FsResult<Address>;
+    /// The peer's owner when the connection was made; `None` without one.
+    fn peer_credentials(&self) -> Option<Credentials> {
+        None
+    }
+    /// Whether it listens (SO_ACCEPTCONN).
+    fn is_listening(&self) -> bool {
+        false
+    }
+    /// The pending error, which is gone then (SO_ERROR).
+    fn take_error(&self) -> Option<FsError>;
+    /// Bytes that a receive gives now (FIONREAD). Errors: `Invalid` when it listens.
+    fn pending_bytes(&self) -> FsResult<usize>;
+    /// What can be done now.
+    fn poll(&self) -> Readiness;
+    /// Who tells when that changes.
+    fn wait_source(&self) -> &PollSource;
+    /// The last descriptor is gone. Calls that still wait may hold the socket itself.
+    fn close(&self);
+}

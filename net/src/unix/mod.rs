@@ -1,0 +1,343 @@
+//! AF_UNIX: streams, datagrams and sequenced packets between ends in this machine (unix(7)).
+//!
+//! A send puts bytes into the peer's inbox. Ends know each other weakly: a closed end is one that cannot be upgraded.
+//! Descriptions that are sent over a socket live in its inbox; a socket that is sent into its own inbox and closed is never
+//! freed before the machine ends (Linux collects such cycles).
+
+mod address;
+mod connection;
+mod datagram;
+mod inbox;
+#[cfg(test)]
+mod tests;
+
+pub use address::UnixAddress;
+
+use crate::options::Options;
+use crate::socket::{Address, Credentials, Family, Kind, ReceiveFlags, Received, SendArguments, Shutdown, Socket};
+use alloc::collections::VecDeque;
+use alloc::sync::{Arc, Weak};
+use core::sync::atomic::{AtomicBool, Ordering};
+use fs::{Blocking, FsError, FsResult, PollSource, Readiness, Sink, Source};
+use hal::sync::SpinLock;
+use inbox::Inbox;
+use sched::WaitQueue;
+
+/// A UNIX socket.
+pub struct UnixSocket {
+    kind: Kind,
+    me: Weak<UnixSocket>,
+    options: Options,
+    name: SpinLock<UnixAddress>,
+    state: SpinLock<State>,
+    /// The other end, or a datagram socket's default destination.
+    peer: SpinLock<Option<Peer>>,
+    inbox: Inbox,
+    source: PollSource,
+    /// Nothing is received any more: here or there that direction was shut down.
+    read_closed: AtomicBool,
+    /// Nothing is sent any more.
+    write_closed: AtomicBool,
+    /// The last descriptor is gone.
+    closed: AtomicBool,
+    error: SpinLock<Option<FsError>>,
+    /// Woken when a connection waits to be accepted.
+    connecting: WaitQueue,
+    /// Woken when the backlog has room again.
+    accepting: WaitQueue,
+}
+
+#[derive(Clone)]
+struct Peer {
+    socket: Weak<UnixSocket>,
+    credentials: Credentials,
+    /// Its name when the connection was made; names do not change.
+    name: UnixAddress,
+}
+
+enum State {
+    /// Neither listens nor is connected.
+    Idle,
+    Listening {
+        backlog: usize,
+        owner: Credentials,
+        waiting: VecDeque<Arc<UnixSocket>>,
+    },
+    Connected,
+}
+
+impl UnixSocket {
+    /// A socket without name or peer.
+    pub fn new(kind: Kind) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            kind,
+            me: me.clone(),
+            options: Options::default(),
+            name: SpinLock::new(UnixAddress::Unnamed),
+            state: SpinLock::new(State::Idle),
+            peer: SpinLock::new(None),
+            inbox: Inbox::new(),
+            source: PollSource::new(),
+            read_closed: AtomicBool::new(false),
+            write_closed: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            error: SpinLock::new(None),
+            connecting: WaitQueue::new(),
+            accepting: WaitQueue::new(),
+        })
+    }
+
+    /// Two that are connected to each other (socketpair(2)); both belong to `owner`.
+    pub fn pair(kind: Kind, owner: Credentials) -> [Arc<Self>; 2] {
+        let pair = [Self::new(kind), Self::new(kind)];
+        for (one, other) in [(&pair[0], &pair[1]), (&pair[1], &pair[0])] {
+            one.join(other, owner, UnixAddress::Unnamed);
+        }
+        pair
+    }
+
+    /// `other` becomes this end's peer.
+    fn join(&self, other: &Arc<UnixSocket>, credentials: Credentials, name: UnixAddress) {
+        *self.peer.lock() = Some(Peer { socket: Arc::downgrade(other), credentials, name });
+        *self.state.lock() = State::Connected;
+    }
+
+    fn name(&self) -> UnixAddress {
+        self.name.lock().clone()
+    }
+
+    fn peer(&self) -> Option<Peer> {
+        self.peer.lock().clone()
+    }
+
+    /// The peer, unless it is gone.
+    fn peer_socket(&self) -> Option<Arc<UnixSocket>> {
+        let peer = self.peer.lock();
+        peer.as_ref()?.socket.upgrade()
+    }
+
+    fn is_connected(&self) -> bool {
+        matches!(*self.state.lock(), State::Connected)
+    }
+
+    fn close_read(&self) {
+        self.read_closed.store(true, Ordering::Release);
+        self.inbox.readable.wake_all();
+        self.source.notify(Readiness::READ | Readiness::READ_HANGUP | self.hangup());
+    }
+
+    fn close_write(&self) {
+        self.write_closed.store(true, Ordering::Release);
+        self.source.notify(Readiness::WRITE | self.hangup());
+    }
+
+    /// A sender that waits for room at `peer` looks again.
+    fn wake_senders_to(peer: &UnixSocket) {
+        peer.inbox.writable.wake_all();
+    }
+
+    fn hangup(&self) -> Readiness {
+        let both = self.read_closed.load(Ordering::Acquire) && self.write_closed.load(Ordering::Acquire);
+        if both { Readiness::HANGUP } else { Readiness::empty() }
+    }
+
+    fn unix(address: &Address) -> FsResult<&UnixAddress> {
+        match address {
+            Address::Unix(address) => Ok(address),
+            Address::Unspecified => Err(FsError::Invalid),
+        }
+    }
+}
+
+impl UnixSocket {
+    /// The last descriptor is gone. Senders that wait here hold the socket itself, so this cannot be left to `Drop`.
+    fn close_once(&self) {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        address::give_back(&self.name(), self);
+        let state = core::mem::replace(&mut *self.state.lock(), State::Idle);
+        if let State::Listening { waiting, .. } = state {
+            for connection in &waiting {
+                // Never accepted: its client sees a reset, not an end.
+                if let Some(client) = connection.peer_socket() {
+                    *client.error.lock() = Some(FsError::ConnectionReset);
+                }
+                connection.close_once();
+            }
+            self.accepting.wake_all();
+        }
+        let unread = self.inbox.clear();
+        let peer = self.peer.lock().take().and_then(|peer| peer.socket.upgrade());
+        if let Some(peer) = peer.filter(|_| self.kind != Kind::Datagram) {
+            if unread {
+                *peer.error.lock() = Some(FsError::ConnectionReset);
+            }
+            peer.close_write();
+            peer.close_read();
+        }
+        // Whoever waits to send here finds it closed.
+        self.inbox.writable.wake_all();
+    }
+}
+
+impl Drop for UnixSocket {
+    fn drop(&mut self) {
+        self.close_once();
+    }
+}
+
+impl Socket for UnixSocket {
+    fn family(&self) -> Family {
+        Family::Unix
+    }
+    fn kind(&self) -> Kind {
+        self.kind
+    }
+    fn options(&self) -> &Options {
+        &self.options
+    }
+    fn bind(&self, address: &Address) -> FsResult<()> {
+        let address = Self::unix(address)?;
+        if !matches!(self.name(), UnixAddress::Unnamed) {
+            return Err(FsError::Invalid);
+        }
+        let name = match address {
+            UnixAddress::Unnamed => address::take_any(&self.me)?,
+            named => {
+                address::take(named, &self.me)?;
+                named.clone()
+            }
+        };
+        *self.name.lock() = name;
+        Ok(())
+    }
+    fn listen(&self, backlog: usize, owner: Credentials) -> FsResult<()> {
+        self.start_listening(backlog, owner)
+    }
+    fn accept(&self, blocking: Blocking) -> FsResult<Arc<dyn Socket>> {
+        Ok(self.next_connection(self.options.receive_patience(blocking))?)
+    }
+    fn connect(&self, address: &Address, owner: Credentials, blocking: Blocking) -> FsResult<()> {
+        match self.kind {
+            Kind::Datagram => self.set_destination(address, owner),
+            _ => self.connect_to(Self::unix(address)?, owner, self.options.send_patience(blocking)),
+        }
+    }
+    fn send(&self, source: &mut dyn Source, arguments: SendArguments, blocking: Blocking) -> FsResult<usize> {
+        let patience = self.options.send_patience(blocking);
+        match self.kind {
+            Kind::Stream => self.send_bytes(source, arguments, patience),
+            Kind::SeqPacket => self.send_packet(source, arguments, patience),
+            Kind::Datagram => self.send_datagram(source, arguments, patience),
+        }
+    }
+    fn receive(&self, sink: &mut dyn Sink, flags: ReceiveFlags, blocking: Blocking) -> FsResult<Received> {
+        let patience = self.options.receive_patience(blocking);
+        match self.kind {
+            Kind::Stream => self.receive_bytes(sink, flags, patience),
+            Kind::SeqPacket | Kind::Datagram => self.receive_message(sink, flags, patience),
+        }
+    }
+    fn shutdown(&self, how: Shutdown) -> FsResult<()> {
+        if !self.is_connected() {
+            return Err(FsError::NotConnected);
+        }
+        let peer = self.peer_socket();
+        // The other end of a connection loses the opposite directions; a datagram's destination does not care.
+        let peer = peer.filter(|_| self.kind != Kind::Datagram);
+        if how.read {
+            self.close_read();
+            if let Some(peer) = &peer {
+                peer.close_write();
+            }
+            Self::wake_senders_to(self);
+        }
+        if how.write {
+            self.close_write();
+            if let Some(peer) = &peer {
+                peer.close_read();
+                Self::wake_senders_to(peer);
+            }
+        }
+        Ok(())
+    }
+    fn local_address(&self) -> Address {
+        Address::Unix(self.name())
+    }
+    fn peer_address(&self) -> FsResult<Address> {
+        let peer = self.peer().filter(|_| self.is_connected()).ok_or(FsError::NotConnected)?;
+        Ok(Address::Unix(peer.name))
+    }
+    fn peer_credentials(&self) -> Option<Credentials> {
+        self.peer().map(|peer| peer.credentials)
+    }
+    fn is_listening(&self) -> bool {
+        matches!(*self.state.lock(), State::Listening { .. })
+    }
+    fn take_error(&self) -> Option<FsError> {
+        self.error.lock().take()
+    }
+    fn pending_bytes(&self) -> FsResult<usize> {
+        if self.is_listening() {
+            return Err(FsError::Invalid);
+        }
+        Ok(self.inbox.pending(self.kind == Kind::Stream))
+    }
+    fn poll(&self) -> Readiness {
+        let mut ready = self.hangup();
+        ready.set(Readiness::ERROR, self.error.lock().is_some());
+        if self.read_closed.load(Ordering::Acquire) {
+            ready |= Readiness::READ | Readiness::READ_HANGUP;
+        }
+        if !self.inbox.is_empty() {
+            ready |= Readiness::READ;
+        }
+        match &*self.state.lock() {
+            State::Listening { waiting, .. } => {
+                ready.set(Readiness::READ, !waiting.is_empty());
+                return ready;
+            }
+            State::Idle if self.kind != Kind::Datagram => return ready | Readiness::HANGUP | Readiness::WRITE,
+            State::Idle | State::Connected => {}
+        }
+        if self.has_room_at_peer() {
+            ready |= Readiness::WRITE;
+        }
+        ready
+    }
+    fn wait_source(&self) -> &PollSource {
+        &self.source
+    }
+    fn close(&self) {
+        self.close_once();
+    }
+}
+
+impl UnixSocket {
+    /// Whether a send would be taken, or fail, at once.
+    fn has_room_at_peer(&self) -> bool {
+        match self.peer_socket() {
+            Some(peer) if peer.closed.load(Ordering::Acquire) => true,
+            // Half of the buffer must be free, so that senders are not woken for single bytes.
+            Some(peer) => peer.inbox.bytes() * 2 <= self.options.send_buffer() as usize && !peer.queue_is_full(),
+            None => true,
+        }
+    }
+
+    /// After a receive: whoever waits to send here goes on.
+    fn made_room(&self) {
+        self.inbox.writable.wake_all();
+        let Some(peer) = self.peer_socket() else { return };
+        if self.inbox.bytes() * 2 <= peer.options.send_buffer() as usize {
+            peer.source.notify(Readiness::WRITE);
+        }
+    }
+
+    fn pending_error(&self) -> FsResult<()> {
+        match self.take_error() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+}

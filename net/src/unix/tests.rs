@@ -1,0 +1,218 @@
+use super::*;
+use crate::socket::Ancillary;
+use crate::SocketFile;
+use fs::{SliceSink, SliceSource, StatusFlags};
+use std::thread;
+use std::time::Duration;
+use std::vec::Vec;
+
+const ME: Credentials = Credentials { pid: 7, uid: 0, gid: 0 };
+
+fn send(socket: &UnixSocket, bytes: &[u8], blocking: Blocking) -> FsResult<usize> {
+    socket.send(&mut SliceSource::new(bytes), SendArguments::default(), blocking)
+}
+
+fn receive(socket: &UnixSocket, len: usize) -> FsResult<Vec<u8>> {
+    receive_with(socket, len, ReceiveFlags::default(), Blocking::Never)
+}
+
+fn receive_with(socket: &UnixSocket, len: usize, flags: ReceiveFlags, blocking: Blocking) -> FsResult<Vec<u8>> {
+    let mut buffer = std::vec![0; len];
+    let count = socket.receive(&mut SliceSink::new(&mut buffer), flags, blocking)?.count;
+    buffer.truncate(count);
+    Ok(buffer)
+}
+
+fn named(name: &str) -> Address {
+    Address::Unix(UnixAddress::Abstract(name.as_bytes().to_vec()))
+}
+
+#[test]
+fn a_stream_pair_carries_bytes_both_ways_and_ends() {
+    let [a, b] = UnixSocket::pair(Kind::Stream, ME);
+    assert_eq!(receive(&a, 4), Err(FsError::WouldBlock));
+    assert_eq!(send(&a, b"hello ", Blocking::Never), Ok(6));
+    assert_eq!(send(&a, b"world", Blocking::Never), Ok(5));
+    assert!(b.poll().contains(Readiness::READ));
+    assert_eq!(b.pending_bytes(), Ok(11));
+    let peek = ReceiveFlags { peek: true, ..ReceiveFlags::default() };
+    assert_eq!(receive_with(&b, 3, peek, Blocking::Never).unwrap(), b"hel");
+    assert_eq!(receive(&b, 8).unwrap(), b"hello wo");
+    assert_eq!(receive(&b, 8).unwrap(), b"rld");
+    assert_eq!(a.peer_credentials(), Some(ME));
+    a.close();
+    assert_eq!(receive(&b, 8).unwrap(), b"");
+    assert_eq!(send(&b, b"x", Blocking::Never), Err(FsError::BrokenPipe));
+    assert!(b.poll().contains(Readiness::HANGUP | Readiness::READ_HANGUP));
+}
+
+#[test]
+fn unread_bytes_make_a_reset() {
+    let [a, b] = UnixSocket::pair(Kind::Stream, ME);
+    send(&a, b"x", Blocking::Never).unwrap();
+    b.close();
+    assert!(a.poll().contains(Readiness::ERROR));
+    assert_eq!(receive(&a, 1), Err(FsError::ConnectionReset));
+    assert_eq!(receive(&a, 1).unwrap(), b"");
+}
+
+#[test]
+fn a_full_peer_blocks_and_a_reader_frees_the_writer() {
+    let [a, b] = UnixSocket::pair(Kind::Stream, ME);
+    let mut sent = 0;
+    while let Ok(count) = send(&a, &[1; 10_000], Blocking::Never) {
+        sent += count;
+    }
+    assert_eq!(sent, a.options().send_buffer() as usize);
+    assert!(!a.poll().contains(Readiness::WRITE));
+    let writer = thread::spawn({
+        let a = a.clone();
+        move || send(&a, &[2; 100_000], Blocking::Wait)
+    });
+    let mut got = 0;
+    while got < sent + 100_000 {
+        got += receive_with(&b, 7000, ReceiveFlags::default(), Blocking::Wait).unwrap().len();
+    }
+    assert_eq!(writer.join().unwrap(), Ok(100_000));
+    assert!(a.poll().contains(Readiness::WRITE));
+}
+
+#[test]
+fn closing_ends_a_blocked_writer() {
+    let [a, b] = UnixSocket::pair(Kind::Stream, ME);
+    while send(&a, &[0; 50_000], Blocking::Never).is_ok() {}
+    let writer = thread::spawn(move || send(&a, b"more", Blocking::Wait));
+    thread::sleep(Duration::from_millis(50));
+    b.close();
+    assert!(matches!(writer.join().unwrap(), Err(FsError::BrokenPipe | FsError::ConnectionReset)));
+}
+
+#[test]
+fn a_listener_hands_out_connections() {
+    let listener = UnixSocket::new(Kind::Stream);
+    assert_eq!(listener.listen(1, ME), Err(FsError::Invalid));
+    listener.bind(&named("listener")).unwrap();
+    listener.listen(1, ME).unwrap();
+    assert_eq!(listener.accept(Blocking::Never).err(), Some(FsError::WouldBlock));
+    assert_eq!(UnixSocket::new(Kind::Stream).bind(&named("listener")), Err(FsError::AddressInUse));
+    let client = UnixSocket::new(Kind::Stream);
+    let other = Credentials { pid: 8, ..ME };
+    client.connect(&named("listener"), other, Blocking::Never).unwrap();
+    assert_eq!(client.connect(&named("listener"), other, Blocking::Never), Err(FsError::AlreadyConnected));
+    assert!(listener.poll().contains(Readiness::READ));
+    let server = listener.accept(Blocking::Never).unwrap();
+    assert_eq!(server.peer_credentials(), Some(other));
+    assert_eq!(client.peer_credentials(), Some(ME));
+    assert!(matches!(client.peer_address(), Ok(Address::Unix(UnixAddress::Abstract(name))) if name == b"listener"));
+    send(&client, b"ping", Blocking::Never).unwrap();
+    let mut buffer = [0; 8];
+    let got = server.receive(&mut SliceSink::new(&mut buffer), ReceiveFlags::default(), Blocking::Never).unwrap();
+    assert_eq!(&buffer[..got.count], b"ping");
+}
+
+#[test]
+fn the_backlog_is_a_limit_and_a_closed_listener_resets() {
+    let listener = UnixSocket::new(Kind::Stream);
+    listener.bind(&named("full")).unwrap();
+    listener.listen(0, ME).unwrap();
+    let first = UnixSocket::new(Kind::Stream);
+    first.connect(&named("full"), ME, Blocking::Never).unwrap();
+    let second = UnixSocket::new(Kind::Stream);
+    assert_eq!(second.connect(&named("full"), ME, Blocking::Never), Err(FsError::WouldBlock));
+    let waiting = thread::spawn(move || second.connect(&named("full"), ME, Blocking::Wait));
+    thread::sleep(Duration::from_millis(50));
+    listener.close();
+    assert_eq!(waiting.join().unwrap(), Err(FsError::ConnectionRefused));
+    assert_eq!(receive(&first, 1), Err(FsError::ConnectionReset));
+    assert_eq!(UnixSocket::new(Kind::Stream).connect(&named("full"), ME, Blocking::Never), Err(FsError::ConnectionRefused));
+}
+
+#[test]
+fn datagrams_keep_their_borders_and_their_sender() {
+    let server = UnixSocket::new(Kind::Datagram);
+    server.bind(&named("dgram")).unwrap();
+    let client = UnixSocket::new(Kind::Datagram);
+    client.bind(&Address::Unix(UnixAddress::Unnamed)).unwrap();
+    let to = || SendArguments { to: Some(named("dgram")), ..SendArguments::default() };
+    for text in [&b"one"[..], b"", b"three"] {
+        assert_eq!(client.send(&mut SliceSource::new(text), to(), Blocking::Never), Ok(text.len()));
+    }
+    let mut buffer = [0; 2];
+    let got = server.receive(&mut SliceSink::new(&mut buffer), ReceiveFlags::default(), Blocking::Never).unwrap();
+    assert_eq!((got.count, got.full_len, &buffer), (2, 3, b"on"));
+    assert!(matches!(got.from, Some(Address::Unix(UnixAddress::Abstract(name))) if name.len() == 5));
+    assert_eq!(receive(&server, 9).unwrap(), b"");
+    assert_eq!(receive(&server, 9).unwrap(), b"three");
+    assert_eq!(receive(&server, 9), Err(FsError::WouldBlock));
+    server.close();
+    assert_eq!(client.send(&mut SliceSource::new(b"x"), to(), Blocking::Never), Err(FsError::ConnectionRefused));
+}
+
+#[test]
+fn a_full_datagram_queue_refuses() {
+    let [a, b] = UnixSocket::pair(Kind::Datagram, ME);
+    let mut sent = 0;
+    while send(&a, b"m", Blocking::Never).is_ok() {
+        sent += 1;
+    }
+    assert_eq!(sent, 11);
+    assert!(!a.poll().contains(Readiness::WRITE));
+    receive(&b, 1).unwrap();
+    assert!(a.poll().contains(Readiness::WRITE));
+}
+
+#[test]
+fn descriptions_travel_with_the_first_byte() {
+    let [a, b] = UnixSocket::pair(Kind::Stream, ME);
+    let [passed, other] = UnixSocket::pair(Kind::Stream, ME);
+    let file = SocketFile::open(passed, StatusFlags::empty());
+    send(&a, b"before", Blocking::Never).unwrap();
+    let arguments = SendArguments {
+        ancillary: Ancillary { files: std::vec![file], credentials: None },
+        ..SendArguments::default()
+    };
+    a.send(&mut SliceSource::new(b"with"), arguments, Blocking::Never).unwrap();
+    send(&a, b"after", Blocking::Never).unwrap();
+    assert_eq!(receive(&b, 99).unwrap(), b"before");
+    let mut buffer = [0; 99];
+    let got = b.receive(&mut SliceSink::new(&mut buffer), ReceiveFlags::default(), Blocking::Never).unwrap();
+    assert_eq!((&buffer[..got.count], got.ancillary.files.len()), (&b"with"[..], 1));
+    assert_eq!(receive(&b, 99).unwrap(), b"after");
+    drop(got);
+    // The description was the last of its socket.
+    assert_eq!(receive(&other, 1).unwrap(), b"");
+}
+
+#[test]
+fn shutdown_closes_one_direction() {
+    let [a, b] = UnixSocket::pair(Kind::SeqPacket, ME);
+    send(&a, b"last", Blocking::Never).unwrap();
+    a.shutdown(Shutdown { read: false, write: true }).unwrap();
+    assert_eq!(send(&a, b"x", Blocking::Never), Err(FsError::BrokenPipe));
+    assert_eq!(receive(&b, 9).unwrap(), b"last");
+    assert_eq!(receive(&b, 9).unwrap(), b"");
+    assert_eq!(send(&b, b"back", Blocking::Never), Ok(4));
+    assert_eq!(receive(&a, 9).unwrap(), b"back");
+    let fresh = UnixSocket::new(Kind::Stream);
+    assert_eq!(fresh.shutdown(Shutdown { read: true, write: true }), Err(FsError::NotConnected));
+}
+
+#[test]
+fn a_receive_timeout_ends_a_wait() {
+    let [a, _b] = UnixSocket::pair(Kind::Stream, ME);
+    a.options().set_receive_timeout_ns(20_000_000);
+    assert_eq!(receive_with(&a, 1, ReceiveFlags::default(), Blocking::Wait), Err(FsError::WouldBlock));
+}
+
+#[test]
+fn wait_all_fills_the_buffer() {
+    let [a, b] = UnixSocket::pair(Kind::Stream, ME);
+    let reader = thread::spawn(move || {
+        receive_with(&b, 10, ReceiveFlags { wait_all: true, ..ReceiveFlags::default() }, Blocking::Wait)
+    });
+    for _ in 0..5 {
+        send(&a, b"ab", Blocking::Never).unwrap();
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(reader.join().unwrap().unwrap(), b"ababababab");
+}
