@@ -67,8 +67,6 @@ pub struct SendArguments {
     pub to: Option<Address>,
     /// What travels beside.
     pub ancillary: Ancillary,
-    /// The sender, for receivers that ask for it.
-    pub sender: Option<Credentials>,
 }
 
 /// How to receive.

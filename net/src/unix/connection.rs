@@ -45,7 +45,7 @@ impl UnixSocket {
             return Err(FsError::ProtocolWrongType);
         }
         let me = self.me.upgrade().ok_or(FsError::Invalid)?;
-        let end = UnixSocket::new(self.kind);
+        let end = UnixSocket::new(self.kind, listener.owner);
         *end.name.lock() = listener.name();
         end.join(&me, owner, self.name());
         let mut offer = Some(end);
@@ -108,7 +108,7 @@ impl UnixSocket {
         let mut done = 0;
         let want = source.remaining();
         while done < want {
-            match self.send_piece(source, &mut ancillary, arguments.sender, patience) {
+            match self.send_piece(source, &mut ancillary, patience) {
                 Ok(0) => break,
                 Ok(count) => done += count,
                 Err(error) if done == 0 => return Err(error),
@@ -122,7 +122,6 @@ impl UnixSocket {
         &self,
         source: &mut dyn Source,
         ancillary: &mut Ancillary,
-        sender: Option<Credentials>,
         patience: Patience,
     ) -> FsResult<usize> {
         let peer = self.receiver()?;
@@ -134,7 +133,7 @@ impl UnixSocket {
             }
             peer.inbox.reserve_some(want, limit).map(Ok)
         })??;
-        let mut packet = Packet { sender, ..Packet::default() };
+        let mut packet = Packet { sender: Some(self.owner), ..Packet::default() };
         let filled = packet.fill(source, granted);
         let used = *filled.as_ref().unwrap_or(&0);
         peer.inbox.release(granted - used);
@@ -170,7 +169,7 @@ impl UnixSocket {
             }
             peer.inbox.reserve_all(want, limit).map(Ok)
         })??;
-        let packet = Packet { ancillary: arguments.ancillary, sender: arguments.sender, ..Packet::default() };
+        let packet = Packet { ancillary: arguments.ancillary, sender: Some(self.owner), ..Packet::default() };
         peer.take_whole(packet, source, want)
     }
 

@@ -82,7 +82,7 @@ impl UnixSocket {
             UnixAddress::Unnamed => None,
             name => Some(name),
         };
-        let packet = Packet { ancillary: arguments.ancillary, sender: arguments.sender, from, ..Packet::default() };
+        let packet = Packet { ancillary: arguments.ancillary, sender: Some(self.owner), from, ..Packet::default() };
         target.take_whole(packet, source, want)
     }
 }

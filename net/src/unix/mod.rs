@@ -26,6 +26,8 @@ use sched::WaitQueue;
 /// A UNIX socket.
 pub struct UnixSocket {
     kind: Kind,
+    /// Who made it.
+    owner: Credentials,
     me: Weak<UnixSocket>,
     options: Options,
     name: SpinLock<UnixAddress>,
@@ -67,10 +69,11 @@ enum State {
 }
 
 impl UnixSocket {
-    /// A socket without name or peer.
-    pub fn new(kind: Kind) -> Arc<Self> {
+    /// A socket without name or peer; `owner` makes it.
+    pub fn new(kind: Kind, owner: Credentials) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
             kind,
+            owner,
             me: me.clone(),
             options: Options::default(),
             name: SpinLock::new(UnixAddress::Unnamed),
@@ -89,7 +92,7 @@ impl UnixSocket {
 
     /// Two that are connected to each other (socketpair(2)); both belong to `owner`.
     pub fn pair(kind: Kind, owner: Credentials) -> [Arc<Self>; 2] {
-        let pair = [Self::new(kind), Self::new(kind)];
+        let pair = [Self::new(kind, owner), Self::new(kind, owner)];
         for (one, other) in [(&pair[0], &pair[1]), (&pair[1], &pair[0])] {
             one.join(other, owner, UnixAddress::Unnamed);
         }

@@ -89,13 +89,13 @@ fn closing_ends_a_blocked_writer() {
 
 #[test]
 fn a_listener_hands_out_connections() {
-    let listener = UnixSocket::new(Kind::Stream);
+    let listener = UnixSocket::new(Kind::Stream, ME);
     assert_eq!(listener.listen(1, ME), Err(FsError::Invalid));
     listener.bind(&named("listener")).unwrap();
     listener.listen(1, ME).unwrap();
     assert_eq!(listener.accept(Blocking::Never).err(), Some(FsError::WouldBlock));
-    assert_eq!(UnixSocket::new(Kind::Stream).bind(&named("listener")), Err(FsError::AddressInUse));
-    let client = UnixSocket::new(Kind::Stream);
+    assert_eq!(UnixSocket::new(Kind::Stream, ME).bind(&named("listener")), Err(FsError::AddressInUse));
+    let client = UnixSocket::new(Kind::Stream, ME);
     let other = Credentials { pid: 8, ..ME };
     client.connect(&named("listener"), other, Blocking::Never).unwrap();
     assert_eq!(client.connect(&named("listener"), other, Blocking::Never), Err(FsError::AlreadyConnected));
@@ -112,26 +112,26 @@ fn a_listener_hands_out_connections() {
 
 #[test]
 fn the_backlog_is_a_limit_and_a_closed_listener_resets() {
-    let listener = UnixSocket::new(Kind::Stream);
+    let listener = UnixSocket::new(Kind::Stream, ME);
     listener.bind(&named("full")).unwrap();
     listener.listen(0, ME).unwrap();
-    let first = UnixSocket::new(Kind::Stream);
+    let first = UnixSocket::new(Kind::Stream, ME);
     first.connect(&named("full"), ME, Blocking::Never).unwrap();
-    let second = UnixSocket::new(Kind::Stream);
+    let second = UnixSocket::new(Kind::Stream, ME);
     assert_eq!(second.connect(&named("full"), ME, Blocking::Never), Err(FsError::WouldBlock));
     let waiting = thread::spawn(move || second.connect(&named("full"), ME, Blocking::Wait));
     thread::sleep(Duration::from_millis(50));
     listener.close();
     assert_eq!(waiting.join().unwrap(), Err(FsError::ConnectionRefused));
     assert_eq!(receive(&first, 1), Err(FsError::ConnectionReset));
-    assert_eq!(UnixSocket::new(Kind::Stream).connect(&named("full"), ME, Blocking::Never), Err(FsError::ConnectionRefused));
+    assert_eq!(UnixSocket::new(Kind::Stream, ME).connect(&named("full"), ME, Blocking::Never), Err(FsError::ConnectionRefused));
 }
 
 #[test]
 fn datagrams_keep_their_borders_and_their_sender() {
-    let server = UnixSocket::new(Kind::Datagram);
+    let server = UnixSocket::new(Kind::Datagram, ME);
     server.bind(&named("dgram")).unwrap();
-    let client = UnixSocket::new(Kind::Datagram);
+    let client = UnixSocket::new(Kind::Datagram, ME);
     client.bind(&Address::Unix(UnixAddress::Unnamed)).unwrap();
     let to = || SendArguments { to: Some(named("dgram")), ..SendArguments::default() };
     for text in [&b"one"[..], b"", b"three"] {
@@ -193,7 +193,7 @@ fn shutdown_closes_one_direction() {
     assert_eq!(receive(&b, 9).unwrap(), b"");
     assert_eq!(send(&b, b"back", Blocking::Never), Ok(4));
     assert_eq!(receive(&a, 9).unwrap(), b"back");
-    let fresh = UnixSocket::new(Kind::Stream);
+    let fresh = UnixSocket::new(Kind::Stream, ME);
     assert_eq!(fresh.shutdown(Shutdown { read: true, write: true }), Err(FsError::NotConnected));
 }
 
