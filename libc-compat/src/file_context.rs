@@ -11,6 +11,8 @@ use mm::{MapRequest, Protection, Sharing};
 
 /// Owner of POSIX record locks: there is one process.
 const LOCK_OWNER: u64 = 1;
+/// Device number of /dev/zero, major and minor (null(4)).
+const DEV_ZERO: u64 = 1 << 8 | 5;
 /// The umask of a process that jvm-host starts, as a login shell's.
 const DEFAULT_UMASK: u32 = 0o022;
 
@@ -148,7 +150,12 @@ pub fn map_file(process: &Process, fd: i32, offset: u64, request: &mut MapReques
         }
         request.max_prot.remove(Protection::WRITE);
     }
-    request.backing = Some((file.backing()?, offset));
+    match file.backing() {
+        Ok(backing) => request.backing = Some((backing, offset)),
+        // A mapping of /dev/zero is anonymous memory (zero(4)).
+        Err(_) if file.metadata().rdev == DEV_ZERO => {}
+        Err(error) => return Err(error.into()),
+    }
     Ok(())
 }
 

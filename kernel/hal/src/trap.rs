@@ -124,7 +124,12 @@ pub enum Fault {
         error: u64,
     },
     /// #MF: x87.
-    X87,
+    X87 {
+        /// x87 control word at the fault: masked exceptions.
+        control: u16,
+        /// x87 status word at the fault: raised exceptions.
+        status: u16,
+    },
     /// #XM, with MXCSR.
     Simd {
         /// MXCSR at the fault.

@@ -48,8 +48,8 @@ pub fn info(frame: &TrapFrame, fault: &Fault) -> SigInfo {
         Fault::Debug => at_instruction(SIGTRAP, TRAP_BRKPT),
         Fault::Breakpoint => by_kernel(SIGTRAP),
         Fault::InvalidOpcode => at_instruction(SIGILL, ILL_ILLOPN),
-        Fault::X87 => at_instruction(SIGFPE, FPE_FLTINV),
-        Fault::Simd { mxcsr } => at_instruction(SIGFPE, simd_code(mxcsr)),
+        Fault::X87 { control, status } => at_instruction(SIGFPE, float_code((status & !control).into())),
+        Fault::Simd { mxcsr } => at_instruction(SIGFPE, float_code(mxcsr & !(mxcsr >> 7))),
         Fault::AlignmentCheck => SigInfo::fault(SIGBUS, BUS_ADRALN, 0),
         Fault::SegmentNotPresent { .. } | Fault::StackSegment { .. } => by_kernel(SIGBUS),
         Fault::Page { addr, .. } => SigInfo::fault(SIGSEGV, SEGV_MAPERR, addr),
@@ -61,9 +61,9 @@ pub fn info(frame: &TrapFrame, fault: &Fault) -> SigInfo {
     }
 }
 
-/// Which unmasked SIMD exception it was, in Linux's order (`fpu__exception_code`).
-fn simd_code(mxcsr: u32) -> i32 {
-    let raised = mxcsr & !(mxcsr >> 7);
+/// Which raised and unmasked exception it was, in Linux's order (`fpu__exception_code`); the bits are the same in the
+/// x87 status word and in MXCSR.
+fn float_code(raised: u32) -> i32 {
     match raised {
         bits if bits & 0x01 != 0 => FPE_FLTINV,
         bits if bits & 0x04 != 0 => FPE_FLTDIV,

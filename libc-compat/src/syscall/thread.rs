@@ -114,11 +114,17 @@ fn no_process(_call: &mut Call<'_>) -> SysResult {
 }
 
 fn spawn(call: &mut Call<'_>, new: NewThread) -> SysResult {
+    let with = |flag: u32| new.flags & flag as u64 != 0;
+    if with(CLONE_THREAD) && !with(CLONE_SIGHAND)
+        || with(CLONE_SIGHAND) && !with(CLONE_VM)
+        || with(CLONE_FS) && (with(CLONE_NEWNS) || with(CLONE_NEWUSER))
+    {
+        return Err(Errno::EINVAL);
+    }
     if new.flags & THREAD_FLAGS != THREAD_FLAGS || new.flags & !(THREAD_FLAGS | OPTIONAL_FLAGS) != 0 {
         unsupported!("no second process: clone with flags", new.flags);
         return Err(Errno::EPERM);
     }
-    let with = |flag: u32| new.flags & flag as u64 != 0;
     let mut frame = call.frame().clone();
     frame.rax = 0;
     frame.force_iret();

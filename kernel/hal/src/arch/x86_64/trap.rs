@@ -175,7 +175,7 @@ fn decode(frame: &TrapFrame) -> Fault {
             fetch: frame.error & PAGE_FAULT_FETCH != 0,
             present: frame.error & PAGE_FAULT_PRESENT != 0,
         },
-        16 => Fault::X87,
+        16 => read_x87(),
         17 => Fault::AlignmentCheck,
         19 => Fault::Simd { mxcsr: read_mxcsr() },
         vector => Fault::Other { vector: vector as u8 },
@@ -187,6 +187,15 @@ fn read_cr2() -> u64 {
     // SAFETY: reading CR2 changes nothing. Not `pure`: each fault has its own.
     unsafe { asm!("mov {}, cr2", out(reg) addr, options(nostack, preserves_flags, nomem)) };
     addr
+}
+
+fn read_x87() -> Fault {
+    let (mut control, mut status) = (0u16, 0u16);
+    // SAFETY: each stores two bytes; the no-wait forms raise nothing.
+    unsafe {
+        asm!("fnstcw [{}]", "fnstsw [{}]", in(reg) &mut control, in(reg) &mut status, options(nostack, preserves_flags));
+    }
+    Fault::X87 { control, status }
 }
 
 fn read_mxcsr() -> u32 {
