@@ -5,11 +5,11 @@
 
 use crate::failure::{self, Failure};
 use crate::interrupt;
-use crate::machine::Machine;
+use crate::machine::{Disk, Machine};
 use crate::mkfs;
 use crate::tree::Tree;
+use std::ffi::OsString;
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use wire::Manifest;
 
@@ -98,42 +98,61 @@ fn moved_headers(kernel: &[u8], by: u64) -> Result<Vec<u8>, String> {
     Ok(head)
 }
 
-/// The command that runs `file`, for the user to copy.
+/// The command that runs `file`, for the user to copy: input, output and the kernel's log on the terminal.
 pub fn how_to_run(file: &Path, machine: &Machine) -> String {
-    let device = |name: &str| match machine.kind {
-        crate::machine::Kind::Q35 => format!("{name}-pci,disable-legacy=on"),
-        crate::machine::Kind::Microvm => format!("{name}-device"),
-    };
-    let shown = |word: &std::ffi::OsString| {
-        let text = word.to_string_lossy().into_owned();
-        let is_plain = text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_./,:=+".contains(&byte));
-        if is_plain {
-            text
-        } else {
-            format!("'{}'", text.replace('\'', "'\\''"))
-        }
-    };
     let mut bare = machine.clone();
     bare.kernel.image = file.to_path_buf();
     bare.layers.clear();
+    bare.disks = vec![Disk {
+        file: file.to_path_buf(),
+        serial: wire::LAYER_SERIALS[0].to_string(),
+        is_writable: false,
+    }];
     let mut words = vec![machine.qemu.clone().into_os_string()];
     words.extend(bare.arguments());
     words.extend([
-        "-drive".into(),
-        format!(
-            "if=none,id=root0,format=raw,read-only=on,file={}",
-            String::from_utf8_lossy(file.as_os_str().as_bytes()).replace(',', ",,")
-        )
-        .into(),
-    ]);
-    words.extend([
         "-device".into(),
-        format!("{},drive=root0,serial=root0", device("virtio-blk")).into(),
+        format!("{},id=ports", bare.device("virtio-serial")).into(),
     ]);
-    words.extend(["-serial".into(), "stdio".into()]);
-    words.iter().map(shown).collect::<Vec<_>>().join(" ")
+    let ports = [
+        ("stdin", wire::PORT_STDIN, "stdio,signal=off"),
+        (
+            "stdout",
+            wire::PORT_STDOUT,
+            "file,path=/dev/stdout,append=on",
+        ),
+        (
+            "stderr",
+            wire::PORT_STDERR,
+            "file,path=/dev/stderr,append=on",
+        ),
+    ];
+    for (id, name, backend) in ports {
+        let (kind, settings) = backend.split_once(',').unwrap_or((backend, ""));
+        words.extend([
+            "-chardev".into(),
+            format!("{kind},id={id},{settings}").into(),
+        ]);
+        words.extend([
+            "-device".into(),
+            format!("virtserialport,bus=ports.0,chardev={id},name={name}").into(),
+        ]);
+    }
+    words.extend(["-serial".into(), "file:/dev/stderr".into()]);
+    words.iter().map(quoted).collect::<Vec<_>>().join(" ")
+}
+
+/// As a shell reads it.
+fn quoted(word: &OsString) -> String {
+    let text = word.to_string_lossy().into_owned();
+    let is_plain = text
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-_./,:=+".contains(&byte));
+    if is_plain && !text.is_empty() {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
 }
 
 #[cfg(test)]

@@ -204,9 +204,8 @@ impl Machine {
         );
     }
 
-    fn device(&self, name: &str) -> String {
+    pub(crate) fn device(&self, name: &str) -> String {
         match self.kind {
-            Kind::Q35 if name == "virtio-serial" => format!("{name}-pci,disable-legacy=on"),
             Kind::Q35 => format!("{name}-pci,disable-legacy=on"),
             Kind::Microvm => format!("{name}-device"),
         }

@@ -145,6 +145,11 @@ pub fn run(machine: &Machine, manifest: &Manifest, options: Options) -> Result<O
     let disk = (!options.has_own_manifest).then(|| manifest.to_disk());
     let (host, guest) = ports::connect(disk.as_deref())?;
     let (events, inbox) = mpsc::channel();
+    if options.forwards_signals {
+        listen_for_signals(events.clone())?;
+        // One that came before somebody listened was only noted.
+        crate::interrupt::check()?;
+    }
     let child = Child::start(machine, guest, events.clone())?;
     let clone = |port: &std::os::unix::net::UnixStream| {
         port.try_clone().map_err(|error| {
@@ -169,9 +174,6 @@ pub fn run(machine: &Machine, manifest: &Manifest, options: Options) -> Result<O
     );
     pump::control(host.control, events.clone());
     pump::log(host.log, events.clone());
-    if options.forwards_signals {
-        listen_for_signals(events.clone())?;
-    }
     drop(events);
     Ok(State::new(
         machine, manifest, options, collector, child, control, host.stdin,

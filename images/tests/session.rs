@@ -77,11 +77,11 @@ fn interrupts_go_to_the_program_and_the_second_ends_the_machine() {
     let stage = Stage::new();
     for (script, status) in [
         (
-            r#"say start 0; out ready; hear; out " $heard"; say exit 0 code 130 out=14 err=0; finish"#,
+            r#"say start 0; sleep 0.2; out ready; hear; out " $heard"; say exit 0 code 130 out=14 err=0; finish"#,
             130,
         ),
         (
-            r#"say start 0; out ready; hear; out " $heard"; while :; do sleep 1; done"#,
+            r#"say start 0; sleep 0.2; out ready; hear; out " $heard"; while :; do sleep 1; done"#,
             130,
         ),
     ] {
@@ -109,7 +109,7 @@ fn interrupts_go_to_the_program_and_the_second_ends_the_machine() {
 #[test]
 fn terminate_and_quit_are_passed_on() {
     let stage = Stage::new();
-    let script = r#"say start 0; out ready; hear; out " $heard"; hear; out " $heard"; say exit 0 signal 15 out=23 err=0; finish"#;
+    let script = r#"say start 0; sleep 0.2; out ready; hear; out " $heard"; hear; out " $heard"; say exit 0 signal 15 out=23 err=0; finish"#;
     let mut child = stage
         .fake(script, &[])
         .stdout(Stdio::piped())
@@ -275,4 +275,41 @@ fn the_manifest_says_what_to_run() {
         program.env.contains(&b"A=b c".to_vec()) && program.env.contains(&b"LANG=C.UTF-8".to_vec())
     );
     assert_eq!(program.stdin, wire::Stdin::Port);
+}
+
+#[test]
+fn a_build_that_is_interrupted_leaves_nothing() {
+    let fresh = tempfile::tempdir_in("/var/tmp").unwrap();
+    let stage = Stage::with_cache(fresh.path().to_path_buf());
+    let mut child = stage
+        .fake("exit 0", &[])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let cache = fresh.path().join("demitasse");
+    let names = || -> Vec<String> {
+        let entries = std::fs::read_dir(&cache).into_iter().flatten().flatten();
+        entries
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect()
+    };
+    eventually("the build has begun", || {
+        names().iter().any(|name| name.starts_with("work-"))
+    });
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    let mut text = String::new();
+    child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut text)
+        .unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(143), "{text}");
+    assert!(text.ends_with("ended by SIGTERM\n"), "{text}");
+    let left: Vec<String> = names()
+        .into_iter()
+        .filter(|name| name.starts_with("work-"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+    stage.assert_clean();
 }
