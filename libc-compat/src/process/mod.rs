@@ -18,7 +18,7 @@ use crate::task::Task;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use hal::sync::SpinLock;
 use sched::ThreadRef;
 
@@ -52,6 +52,10 @@ pub struct Process {
     pub timers: ProcessTimers,
     /// brk(2).
     pub heap: sched::Mutex<Break>,
+    /// PR_SET_NO_NEW_PRIVS was asked for: kept, there is nobody to gain a privilege from.
+    pub(crate) no_new_privileges: AtomicBool,
+    /// MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED was asked for.
+    pub(crate) uses_membarrier: AtomicBool,
     threads: SpinLock<BTreeMap<u32, ThreadRef>>,
     /// CPU time of threads that have ended, nanoseconds.
     ended_cpu_ns: AtomicU64,

@@ -9,7 +9,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use hal::sync::SpinLock;
 use hal::trap::TrapFrame;
 use sched::{Spawn, SpawnError};
@@ -96,6 +96,8 @@ impl Process {
             signals: ProcessSignals::new(),
             timers: ProcessTimers::new(),
             heap: sched::Mutex::new(Break { start: heap_start, end: heap_start }),
+            no_new_privileges: AtomicBool::new(false),
+            uses_membarrier: AtomicBool::new(false),
             threads: SpinLock::new(BTreeMap::new()),
             ended_cpu_ns: AtomicU64::new(0),
             start_ns: hal::clock::now_ns(),

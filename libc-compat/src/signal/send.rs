@@ -1,6 +1,6 @@
 //! Sending: queue the signal, then make a thread look.
 
-use super::info::{SI_TKILL, SI_USER, SigInfo};
+use super::info::{SI_USER, SigInfo};
 use super::queue::Queued;
 use super::set::{self, SigSet};
 use crate::Errno;
@@ -53,10 +53,10 @@ pub fn send_to_thread(thread: &Thread, info: SigInfo) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Sends to thread `tid` of the process, as tgkill(2) by the process itself; for SIGPIPE of a write and the like.
+/// Sends to the calling thread, as the kernel itself does it for SIGPIPE and SIGXFSZ of a write.
 pub fn raise(task: &Task, thread: &Thread, signo: u8) {
     // A standard signal is never refused.
-    let _ = send_to_thread(thread, SigInfo::sent(signo, SI_TKILL, task.process().pid()));
+    let _ = send_to_thread(thread, SigInfo::sent(signo, SI_USER, task.process().pid()));
 }
 
 /// kill(2) from outside of the machine's only process: the control channel, the power button.

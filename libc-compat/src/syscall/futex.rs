@@ -63,6 +63,10 @@ fn key(word: u64, is_private: bool) -> Result<Key, Errno> {
     if !is_private && let Some((object, offset)) = mm::space().backing_at(word) {
         return Ok(Key { object, offset });
     }
+    if !is_private && user::load_u32_nofault(word).is_err() {
+        // A shared word is looked up by its page, so there has to be one (Linux: `get_futex_key`).
+        user::prefault_read(word)?;
+    }
     Ok(Key { object: 0, offset: word })
 }
 

@@ -117,10 +117,16 @@ fn prctl(call: &mut Call<'_>) -> SysResult {
         }
         PR_GET_TIMERSLACK => Ok(call.task().timer_slack_ns.load(Ordering::Relaxed)),
         PR_GET_PDEATHSIG => call.ptr::<u32>(1).write(0).map(|()| 0),
+        PR_SET_NO_NEW_PRIVS if call.arg(1) != 1 => Err(Errno::EINVAL),
+        PR_SET_NO_NEW_PRIVS => {
+            call.process().no_new_privileges.store(true, Ordering::Relaxed);
+            Ok(0)
+        }
+        PR_GET_NO_NEW_PRIVS => Ok(call.process().no_new_privileges.load(Ordering::Relaxed).into()),
         PR_CAPBSET_READ if call.arg(1) <= CAP_LAST_CAP => Ok(1),
         // True already, or about processes that do not exist here.
-        PR_SET_DUMPABLE | PR_SET_PDEATHSIG | PR_SET_CHILD_SUBREAPER | PR_SET_NO_NEW_PRIVS => Ok(0),
-        PR_GET_KEEPCAPS | PR_GET_SECCOMP | PR_GET_NO_NEW_PRIVS | PR_GET_THP_DISABLE => Ok(0),
+        PR_SET_DUMPABLE | PR_SET_PDEATHSIG | PR_SET_CHILD_SUBREAPER => Ok(0),
+        PR_GET_KEEPCAPS | PR_GET_SECCOMP | PR_GET_THP_DISABLE => Ok(0),
         // As a Linux built without CONFIG_ANON_VMA_NAME.
         PR_SET_VMA => Err(Errno::EINVAL),
         operation => {

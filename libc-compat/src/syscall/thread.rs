@@ -265,8 +265,11 @@ fn membarrier(call: &mut Call<'_>) -> SysResult {
     }
     match call.int(0) {
         QUERY => Ok((GLOBAL | PRIVATE_EXPEDITED | REGISTER_PRIVATE_EXPEDITED) as u64),
-        // Nothing to prepare: every process may use it.
-        REGISTER_PRIVATE_EXPEDITED => Ok(0),
+        REGISTER_PRIVATE_EXPEDITED => {
+            call.process().uses_membarrier.store(true, Ordering::Relaxed);
+            Ok(0)
+        }
+        PRIVATE_EXPEDITED if !call.process().uses_membarrier.load(Ordering::Relaxed) => Err(Errno::EPERM),
         GLOBAL | PRIVATE_EXPEDITED => {
             visit_every_cpu(call.thread());
             Ok(0)
