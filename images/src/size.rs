@@ -44,6 +44,9 @@ pub fn show(bytes: u64) -> String {
     match bytes {
         0..1024 => format!("{bytes} bytes"),
         1024..0x10_0000 => format!("{} KiB", bytes >> 10),
+        0x10_0000..0x4000_0000 if bytes % (1 << 20) != 0 => {
+            format!("{:.1} MiB", bytes as f64 / (1u64 << 20) as f64)
+        }
         0x10_0000..0x4000_0000 => format!("{} MiB", bytes >> 20),
         _ => format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64),
     }
