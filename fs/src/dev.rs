@@ -113,6 +113,9 @@ impl File for DeviceFile {
     fn access(&self) -> Access {
         Access::Positioned
     }
+    fn has_position(&self) -> bool {
+        false
+    }
     fn read_at(&self, _offset: u64, sink: &mut dyn Sink) -> FsResult<usize> {
         match self.device {
             Device::Null => Ok(0),

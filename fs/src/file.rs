@@ -47,6 +47,10 @@ pub trait File: Send + Sync + 'static {
     fn access(&self) -> Access {
         Access::Stream
     }
+    /// Whether seeking means something; where it does not (`/dev/null`) every seek succeeds and ends at 0.
+    fn has_position(&self) -> bool {
+        true
+    }
     /// Moves what there is into `sink`, at most what it takes; 0 is the end. `WouldBlock` with [`Blocking::Never`].
     fn read(&self, sink: &mut dyn Sink, blocking: Blocking) -> FsResult<usize> {
         let _ = (sink, blocking);

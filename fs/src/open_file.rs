@@ -207,6 +207,9 @@ impl OpenFile {
         if self.file.access() == Access::Stream {
             return Err(FsError::SeekPipe);
         }
+        if !self.file.has_position() {
+            return Ok(0);
+        }
         let mut position = self.position.lock();
         let target = match to {
             SeekFrom::Start(offset) => Some(offset),

@@ -14,8 +14,10 @@ use core::any::Any;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use sched::{Interruptible, Mutex, WaitQueue};
 
-/// Bytes that a pipe holds.
+/// Bytes that a new pipe holds.
 pub const PIPE_CAPACITY: usize = 65_536;
+/// The most that a pipe can be made to hold (fs.pipe-max-size of Linux).
+pub const PIPE_CAPACITY_MAX: usize = 1 << 20;
 /// Writes of up to this many bytes are not mixed with others (PIPE_BUF).
 pub const PIPE_ATOMIC: usize = 4096;
 
@@ -24,6 +26,8 @@ pub struct Pipe {
     ino: u64,
     ring: Mutex<Ring>,
     filled: AtomicUsize,
+    /// Bytes that it holds; changed under `ring`.
+    capacity: AtomicUsize,
     readers: AtomicU32,
     writers: AtomicU32,
     /// Ends opened so far, for `open` of a named pipe, which waits for the other side to come.
@@ -44,13 +48,13 @@ struct Ring {
 }
 
 impl Ring {
-    /// Makes room for `len` more bytes, up to the capacity.
-    fn reserve(&mut self, len: usize) -> FsResult<()> {
-        let wanted = (self.len + len).min(PIPE_CAPACITY);
+    /// Makes room for `len` more bytes, up to `capacity`.
+    fn reserve(&mut self, len: usize, capacity: usize) -> FsResult<()> {
+        let wanted = (self.len + len).min(capacity);
         if wanted <= self.bytes.len() {
             return Ok(());
         }
-        let size = wanted.next_power_of_two().clamp(PIPE_ATOMIC, PIPE_CAPACITY);
+        let size = wanted.next_power_of_two().clamp(PIPE_ATOMIC, capacity);
         let mut bytes = Vec::new();
         bytes.try_reserve_exact(size).map_err(|_| FsError::NoMemory)?;
         let first = self.len.min(self.bytes.len() - self.start);
@@ -84,7 +88,7 @@ impl Ring {
     }
 
     fn put(&mut self, source: &mut dyn Source, limit: usize) -> FsResult<usize> {
-        self.reserve(source.remaining().min(limit))?;
+        self.reserve(source.remaining().min(limit), self.len + limit)?;
         let mut done = 0;
         while done < limit && self.len < self.bytes.len() && source.remaining() > 0 {
             let at = (self.start + self.len) % self.bytes.len();
@@ -111,6 +115,7 @@ impl Pipe {
             ino: next_ino(),
             ring: Mutex::new(Ring { bytes: Vec::new(), start: 0, len: 0 }),
             filled: AtomicUsize::new(0),
+            capacity: AtomicUsize::new(PIPE_CAPACITY),
             readers: AtomicU32::new(0),
             writers: AtomicU32::new(0),
             reader_opens: AtomicU32::new(0),
@@ -164,7 +169,20 @@ impl Pipe {
     }
 
     fn free(&self) -> usize {
-        PIPE_CAPACITY - self.filled.load(Ordering::Acquire)
+        self.capacity.load(Ordering::Acquire).saturating_sub(self.filled.load(Ordering::Acquire))
+    }
+
+    /// Makes the pipe hold `bytes`. Errors: `Busy` (more than that is in it).
+    fn set_capacity(&self, bytes: usize) -> FsResult<()> {
+        let ring = self.ring.lock();
+        if ring.len > bytes {
+            return Err(FsError::Busy);
+        }
+        self.capacity.store(bytes, Ordering::Release);
+        drop(ring);
+        self.writable.wake_all();
+        self.write_source.notify(Readiness::WRITE);
+        Ok(())
     }
 
     fn read(&self, sink: &mut dyn Sink, blocking: Blocking) -> FsResult<usize> {
@@ -216,7 +234,7 @@ impl Pipe {
                 return Ok(done);
             }
             let mut ring = self.ring.lock();
-            let free = PIPE_CAPACITY - ring.len;
+            let free = self.capacity.load(Ordering::Acquire).saturating_sub(ring.len);
             if free >= needed.max(1) {
                 let result = ring.put(source, free);
                 self.filled.store(ring.len, Ordering::Release);
@@ -258,6 +276,27 @@ pub fn pipe(status: StatusFlags) -> (Arc<OpenFile>, Arc<OpenFile>) {
         OpenFile::anonymous(Arc::new(reader), status | StatusFlags::READ),
         OpenFile::anonymous(Arc::new(writer), status | StatusFlags::WRITE),
     )
+}
+
+/// Bytes that the pipe behind `file` holds. Errors: `BadHandle` (no pipe).
+pub fn capacity(file: &OpenFile) -> FsResult<usize> {
+    let end = file.downcast::<PipeEnd>().ok_or(FsError::BadHandle)?;
+    Ok(end.pipe.capacity.load(Ordering::Acquire))
+}
+
+/// Makes the pipe hold at least `bytes`; what it holds then. Errors: `BadHandle` (no pipe), `Invalid` (0, or too large to
+/// round), `Permission` (more than [`PIPE_CAPACITY_MAX`]), `Busy` (more than that is in it).
+pub fn set_capacity(file: &OpenFile, bytes: usize) -> FsResult<usize> {
+    let end = file.downcast::<PipeEnd>().ok_or(FsError::BadHandle)?;
+    if bytes > 1 << 31 {
+        return Err(FsError::Invalid);
+    }
+    let size = bytes.next_power_of_two().max(PIPE_ATOMIC);
+    if size > PIPE_CAPACITY_MAX {
+        return Err(FsError::Permission);
+    }
+    end.pipe.set_capacity(size)?;
+    Ok(size)
 }
 
 /// One open end, or both of a named pipe.

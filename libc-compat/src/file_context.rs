@@ -100,10 +100,14 @@ impl FileContext {
     }
 
     /// Where a path begins: the root's own answer for an absolute one, else the directory behind `dirfd` or AT_FDCWD
-    /// (EBADF, ENOTDIR).
+    /// (EBADF, ENOTDIR; ENOENT
+    /// for the empty path).
     pub fn base(&self, dirfd: i32, path: &[u8]) -> Result<Arc<Dentry>, Errno> {
-        if path.first() == Some(&b'/') {
-            return Ok(self.namespace.root().clone());
+        match path.first() {
+            Some(b'/') => return Ok(self.namespace.root().clone()),
+            // Before anything is asked of the descriptor.
+            None => return Err(Errno::ENOENT),
+            Some(_) => {}
         }
         if dirfd == linux::AT_FDCWD {
             return Ok(self.cwd());

@@ -2,7 +2,7 @@
 
 use crate::anonymous::next_ino;
 use crate::file::{Access, File, SyncKind};
-use crate::inode::{Inode, InodeRef};
+use crate::inode::{Inode, InodeRef, NewNode};
 use crate::metadata::{DirEntry, FileKind, Metadata, StatusFlags};
 use crate::{FsError, FsResult, Sink};
 use alloc::{borrow::Cow, boxed::Box, sync::Arc, vec::Vec};
@@ -88,6 +88,10 @@ impl Inode for GenDir {
             return Ok(inode.clone());
         }
         self.dynamic.as_ref().and_then(|dynamic| dynamic.lookup(name)).ok_or(FsError::NotFound)
+    }
+    fn create(&self, _name: &[u8], _node: NewNode, _mode: u32) -> FsResult<InodeRef> {
+        // As Linux: /proc says that there is nothing of the name, /sys that it may not be made.
+        Err(if self.dynamic.is_some() { FsError::NotFound } else { FsError::Permission })
     }
     fn lookups_are_stable(&self) -> bool {
         self.dynamic.is_none()

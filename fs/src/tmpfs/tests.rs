@@ -147,7 +147,7 @@ proptest! {
 
     #[test]
     fn a_file_is_a_sparse_array(ops in proptest::collection::vec((0..6u8, 0..40_000u64, 0..12_000usize), 1..40)) {
-        let file = memfd::create(b"array").expect("a short name");
+        let file = memfd::create(b"array", memfd::Sealing::Denied).expect("a short name");
         let mut model: Vec<u8> = Vec::new();
         for (stamp, (op, at, len)) in ops.into_iter().enumerate() {
             let end = at as usize + len;
@@ -210,7 +210,7 @@ fn a_full_file_system_refuses_and_recovers() {
 
 #[test]
 fn holes_are_found() {
-    let file = memfd::create(b"holes").expect("a short name");
+    let file = memfd::create(b"holes", memfd::Sealing::Denied).expect("a short name");
     file.write_at(8192, &mut SliceSource::new(&[1; 100])).expect("room");
     file.truncate(100_000).expect("grows");
     let seek = |extent, at| file.seek(SeekFrom::Next(extent, at));

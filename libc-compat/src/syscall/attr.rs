@@ -2,7 +2,7 @@
 
 use super::{Call, Row, Support::*, SysResult, row};
 use crate::Errno;
-use fs::{FollowLast, SetAttributes};
+use fs::{FileKind, FollowLast, Metadata, SetAttributes};
 use linux_raw_sys::general as linux;
 
 /// The rows of this family.
@@ -43,23 +43,49 @@ fn fchmodat(call: &mut Call<'_>) -> SysResult {
     set_at(call, call.int(0), &call.path(1)?, FollowLast::Yes, &mode(call.uint(2)))
 }
 
-/// -1 leaves owner or group as it is. A change of owner takes the set-ID bits off what is executable.
-fn owner(uid: u32, gid: u32) -> SetAttributes {
+/// -1 leaves owner or group as it is. The set-ID bits go, for root too, but for directories and for a set-group-ID bit
+/// that means mandatory locking (chown(2)).
+fn owner(old: &Metadata, uid: u32, gid: u32) -> SetAttributes {
+    const SET_UID: u32 = 0o4000;
+    const SET_GID: u32 = 0o2000;
+    const GROUP_EXECUTE: u32 = 0o010;
     let given = |id: u32| (id != u32::MAX).then_some(id);
-    SetAttributes { uid: given(uid), gid: given(gid), ..SetAttributes::default() }
+    let mut gone = SET_UID;
+    if old.mode & GROUP_EXECUTE != 0 {
+        gone |= SET_GID;
+    }
+    let loses = old.kind != FileKind::Directory && old.mode & gone != 0;
+    SetAttributes {
+        uid: given(uid),
+        gid: given(gid),
+        mode: loses.then_some(old.mode & !gone),
+        ..SetAttributes::default()
+    }
+}
+
+fn chown_at(call: &Call<'_>, dirfd: i32, path: &[u8], follow: FollowLast, ids: [u32; 2]) -> SysResult {
+    let place = call.process().files.resolve(dirfd, path, follow)?;
+    place.writable()?;
+    place.inode().set_attributes(&owner(&place.metadata(), ids[0], ids[1]))?;
+    Ok(0)
+}
+
+fn chown_open(call: &Call<'_>, fd: i32, ids: [u32; 2]) -> SysResult {
+    let file = call.process().files.get(fd)?;
+    file.set_attributes(&owner(&file.metadata(), ids[0], ids[1]))?;
+    Ok(0)
 }
 
 fn chown(call: &mut Call<'_>) -> SysResult {
-    set_at(call, linux::AT_FDCWD, &call.path(0)?, FollowLast::Yes, &owner(call.uint(1), call.uint(2)))
+    chown_at(call, linux::AT_FDCWD, &call.path(0)?, FollowLast::Yes, [call.uint(1), call.uint(2)])
 }
 
 fn lchown(call: &mut Call<'_>) -> SysResult {
-    set_at(call, linux::AT_FDCWD, &call.path(0)?, FollowLast::No, &owner(call.uint(1), call.uint(2)))
+    chown_at(call, linux::AT_FDCWD, &call.path(0)?, FollowLast::No, [call.uint(1), call.uint(2)])
 }
 
 fn fchown(call: &mut Call<'_>) -> SysResult {
-    call.process().files.get(call.int(0))?.set_attributes(&owner(call.uint(1), call.uint(2)))?;
-    Ok(0)
+    chown_open(call, call.int(0), [call.uint(1), call.uint(2)])
 }
 
 fn fchownat(call: &mut Call<'_>) -> SysResult {
@@ -68,7 +94,14 @@ fn fchownat(call: &mut Call<'_>) -> SysResult {
         return Err(Errno::EINVAL);
     }
     let path = call.path(1)?;
-    set_with_flags(call, call.int(0), &path, flags, &owner(call.uint(2), call.uint(3)))
+    let ids = [call.uint(2), call.uint(3)];
+    if path.is_empty() && flags & linux::AT_EMPTY_PATH != 0 {
+        if call.int(0) != linux::AT_FDCWD {
+            return chown_open(call, call.int(0), ids);
+        }
+        return chown_at(call, linux::AT_FDCWD, b".", FollowLast::Yes, ids);
+    }
+    chown_at(call, call.int(0), &path, follow(flags), ids)
 }
 
 fn set_with_flags(call: &Call<'_>, dirfd: i32, path: &[u8], flags: u32, set: &SetAttributes) -> SysResult {
@@ -80,8 +113,11 @@ fn set_with_flags(call: &Call<'_>, dirfd: i32, path: &[u8], flags: u32, set: &Se
         files.get(dirfd)?.set_attributes(set)?;
         return Ok(0);
     }
-    let follow = if flags & linux::AT_SYMLINK_NOFOLLOW != 0 { FollowLast::No } else { FollowLast::Yes };
-    set_at(call, dirfd, path, follow, set)
+    set_at(call, dirfd, path, follow(flags), set)
+}
+
+fn follow(flags: u32) -> FollowLast {
+    if flags & linux::AT_SYMLINK_NOFOLLOW != 0 { FollowLast::No } else { FollowLast::Yes }
 }
 
 /// Access and modification time; `None` leaves one as it is.

@@ -5,7 +5,8 @@ use super::{Call, Row, Support::*, SysResult, lock, row};
 use crate::uaccess::UserPtr;
 use crate::{Errno, unsupported};
 use alloc::sync::Arc;
-use fs::{FileKind, OnExec, OpenFile, StatusFlags};
+use fs::memfd::{self, Seals};
+use fs::{OnExec, OpenFile, StatusFlags};
 use linux_raw_sys::general as linux;
 
 /// The rows of this family.
@@ -148,8 +149,8 @@ fn fcntl(call: &mut Call<'_>) -> SysResult {
         }
         linux::F_GETLK | linux::F_OFD_GETLK => lock::test(call, &file),
         linux::F_SETLK | linux::F_SETLKW | linux::F_OFD_SETLK | linux::F_OFD_SETLKW => lock::set(call, &file),
-        linux::F_GETPIPE_SZ => pipe_size(&file),
-        linux::F_SETPIPE_SZ => set_pipe_size(call, &file),
+        linux::F_GETPIPE_SZ => Ok(fs::pipe::capacity(&file)? as u64),
+        linux::F_SETPIPE_SZ => Ok(fs::pipe::set_capacity(&file, call.uint(2) as usize)? as u64),
         linux::F_GET_SEALS | linux::F_ADD_SEALS => seals(call, &file),
         // Owner and signal of SIGIO: kept nowhere, because no signal is ever sent.
         linux::F_GETOWN | linux::F_GETSIG => Ok(0),
@@ -185,29 +186,14 @@ pub fn flags_of(file: &OpenFile) -> u32 {
     status_to_linux(file.status()) | large
 }
 
-/// Every pipe holds as much (EBADF for what is no pipe).
-fn pipe_size(file: &OpenFile) -> SysResult {
-    if file.metadata().kind == FileKind::Fifo { Ok(fs::pipe::PIPE_CAPACITY as u64) } else { Err(Errno::EBADF) }
-}
-
-/// F_SETPIPE_SZ: smaller is rounded up to the one size that there is; larger is refused as for an unprivileged process.
-fn set_pipe_size(call: &Call<'_>, file: &OpenFile) -> SysResult {
-    let size = pipe_size(file)?;
-    if call.arg(2) > size {
-        unsupported!("fcntl F_SETPIPE_SZ above 64 KiB", call.arg(2));
-        return Err(Errno::EPERM);
-    }
-    Ok(size)
-}
-
-/// F_GET_SEALS, F_ADD_SEALS: as for a file made without MFD_ALLOW_SEALING; EINVAL for what cannot be sealed at all.
+/// F_GET_SEALS, F_ADD_SEALS (memfd_create(2)).
 fn seals(call: &Call<'_>, file: &OpenFile) -> SysResult {
-    if file.metadata().kind != FileKind::Regular || file.place().is_none_or(|place| !place.unlinked()) {
-        return Err(Errno::EINVAL);
-    }
+    // The bits of `fs` are Linux's.
+    const _: () = assert!(Seals::FUTURE_WRITE.bits() == linux::F_SEAL_FUTURE_WRITE && Seals::SEAL.bits() == linux::F_SEAL_SEAL);
     if call.uint(1) == linux::F_GET_SEALS {
-        return Ok(u64::from(linux::F_SEAL_SEAL));
+        return Ok(u64::from(memfd::seals(file).ok_or(Errno::EINVAL)?.bits()));
     }
-    unsupported!("fcntl F_ADD_SEALS", call.uint(2));
-    Err(Errno::EPERM)
+    let added = Seals::from_bits(call.uint(2)).ok_or(Errno::EINVAL)?;
+    memfd::add_seals(file, added)?;
+    Ok(0)
 }

@@ -4,6 +4,7 @@ use super::{Call, Row, Support::*, SysResult, row};
 use crate::file_context::FileContext;
 use crate::uaccess::{UserPtr, UserSlice};
 use crate::{Errno, unsupported};
+use fs::memfd::Sealing;
 use fs::{OnExec, OpenFlags, StatusFlags};
 use linux_raw_sys::general as linux;
 
@@ -196,14 +197,11 @@ fn memfd_create(call: &mut Call<'_>) -> SysResult {
         unsupported!("memfd_create MFD_HUGETLB", flags);
         return Err(Errno::ENOMEM);
     }
-    if flags & linux::MFD_ALLOW_SEALING != 0 {
-        // The file is made; F_ADD_SEALS on it is refused.
-        unsupported!("memfd_create MFD_ALLOW_SEALING", flags);
-    }
     if flags & huge != 0 {
         return Err(Errno::EINVAL);
     }
-    let file = fs::memfd::create(&name)?;
+    let sealing = if flags & linux::MFD_ALLOW_SEALING != 0 { Sealing::Allowed } else { Sealing::Denied };
+    let file = fs::memfd::create(&name, sealing)?;
     call.process().files.insert(file, on_exec(flags & linux::MFD_CLOEXEC != 0))
 }
 

@@ -240,9 +240,9 @@ fn select_until(call: &Call<'_>, deadline: Option<u64>) -> SysResult {
         return Err(Errno::EINVAL);
     }
     let files = &call.process().files;
-    // Descriptors that cannot exist are not looked at, as on Linux.
+    // Descriptors behind the end of the table are not looked at, as on Linux, whose table has 256 places or more.
     let highest = files.fds.list().last().map_or(0, |&fd| fd as usize + 1);
-    let count = (count as usize).min(highest.next_multiple_of(64));
+    let count = (count as usize).min(highest.next_multiple_of(64).max(256));
     let words = count.div_ceil(64);
     let mut sets: [Option<Vec<u64>>; 3] = [None, None, None];
     for (n, set) in sets.iter_mut().enumerate() {

@@ -117,9 +117,19 @@ fn status(flags: u32) -> StatusFlags {
 
 fn socketpair(call: &mut Call<'_>) -> SysResult {
     let flags = call.uint(1) & TYPE_FLAGS;
-    let pair = UnixSocket::pair(decode(call)?, owner(call));
+    let kind = decode(call);
+    // Linux chooses and stores the numbers before it looks at the protocol: a refused call has written them too.
+    let pair = UnixSocket::pair(*kind.as_ref().unwrap_or(&Kind::Stream), owner(call));
     let pair = pair.map(|socket| SocketFile::open(socket, status(flags)));
-    insert_pair(call, call.ptr(3), pair, on_exec(flags & linux::O_CLOEXEC != 0))
+    insert_pair(call, call.ptr(3), pair, on_exec(flags & linux::O_CLOEXEC != 0))?;
+    if let Err(error) = kind {
+        for fd in call.ptr::<[i32; 2]>(3).read()? {
+            // Another thread may have closed it already.
+            let _ = call.process().files.close(fd);
+        }
+        return Err(error);
+    }
+    Ok(0)
 }
 
 fn bind(call: &mut Call<'_>) -> SysResult {

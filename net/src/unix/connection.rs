@@ -61,6 +61,9 @@ impl UnixSocket {
     /// Queues the other end of a connection; `None`: the backlog is full. What it gives is that end and the listener's owner.
     #[allow(clippy::type_complexity, reason = "the answer of one condition of a wait")]
     fn offer(&self, end: &mut Option<Arc<UnixSocket>>) -> Option<FsResult<(Arc<UnixSocket>, Credentials)>> {
+        if self.read_closed.load(Ordering::Acquire) {
+            return Some(Err(FsError::ConnectionRefused));
+        }
         match &mut *self.state.lock() {
             // As on Linux one more than the backlog may wait.
             State::Listening { backlog, waiting, .. } if waiting.len() > *backlog => None,
@@ -79,7 +82,10 @@ impl UnixSocket {
             return Err(FsError::NotSupported);
         }
         let connection = patience.wait(&self.connecting, || match &mut *self.state.lock() {
-            State::Listening { waiting, .. } => waiting.pop_front().map(Ok),
+            State::Listening { waiting, .. } => match waiting.pop_front() {
+                None if self.read_closed.load(Ordering::Acquire) => Some(Err(FsError::Invalid)),
+                connection => connection.map(Ok),
+            },
             _ => Some(Err(FsError::Invalid)),
         })??;
         self.accepting.wake_one();

@@ -243,9 +243,7 @@ impl Socket for UnixSocket {
         }
     }
     fn shutdown(&self, how: Shutdown) -> FsResult<()> {
-        if !self.is_connected() {
-            return Err(FsError::NotConnected);
-        }
+        // Without a connection too, as on Linux: what comes later finds the direction closed.
         let peer = self.peer_socket();
         // The other end of a connection loses the opposite directions; a datagram's destination does not care.
         let peer = peer.filter(|_| self.kind != Kind::Datagram);
@@ -255,6 +253,9 @@ impl Socket for UnixSocket {
                 peer.close_write();
             }
             Self::wake_senders_to(self);
+            // A listener takes no more connections.
+            self.connecting.wake_all();
+            self.accepting.wake_all();
         }
         if how.write {
             self.close_write();
