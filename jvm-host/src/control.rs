@@ -14,11 +14,14 @@ const ACK_PATIENCE_NS: u64 = 10_000_000_000;
 /// Longest line that the host sends.
 const LINE_MAX: usize = 256;
 
+/// Hears of a terminal's new size: columns, rows.
+type WindowHook = fn(u16, u16);
+
 /// The channel. A machine without the port (an image that runs by itself in a cloud) says what happens in the log.
 pub struct Control {
     port: Option<Arc<dyn Port>>,
     acknowledged: Completion,
-    on_window: SpinLock<Option<fn(u16, u16)>>,
+    on_window: SpinLock<Option<WindowHook>>,
 }
 
 impl Control {
@@ -40,7 +43,7 @@ impl Control {
     }
 
     /// `hook` hears of a new terminal size (columns, rows).
-    pub fn on_window(&self, hook: fn(u16, u16)) {
+    pub fn on_window(&self, hook: WindowHook) {
         *self.on_window.lock() = Some(hook);
     }
 

@@ -2,14 +2,14 @@
 
 use crate::elf::{ElfError, Image, Kind, Segment, page_up};
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::sync::Arc;
 use fs::{Namespace, OpenFile, OpenFlags, SliceSink, StatusFlags};
 use hal::addr::{PAGE_SIZE, USER_END};
 use mm::{Backing, MapError, MapRequest, Placement, Protection, Sharing};
 
 /// Where position-independent programs go, before the random offset (Linux's ELF_ET_DYN_BASE: two thirds up).
-const PROGRAM_BASE: u64 = USER_END / 3 * 2 & !(PAGE_SIZE - 1);
+const PROGRAM_BASE: u64 = (USER_END / 3 * 2) & !(PAGE_SIZE - 1);
 /// Pages of random offset for programs: 28 bits, as Linux on x86-64.
 const PROGRAM_RANDOM_PAGES: u64 = (1 << 28) - 1;
 
@@ -119,6 +119,6 @@ fn protection(segment: &Segment) -> Protection {
 /// The dynamic loader of `executable`, opened; `None` for a static one.
 pub fn open_loader(namespace: &Namespace, executable: &Executable) -> Result<Option<Executable>, String> {
     executable.image.interpreter.as_ref().map(|path| open(namespace, path.as_bytes())).transpose().map_err(|error| {
-        format!("the dynamic loader of {} is missing or broken: {error}", executable.file.describe().to_string())
+        format!("the dynamic loader of {} is missing or broken: {error}", executable.file.describe())
     })
 }
