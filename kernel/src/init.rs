@@ -13,6 +13,7 @@ pub const HOOKS: hal::trap::Hooks = hal::trap::Hooks {
 
 /// Runs on the first thread, with interrupts on.
 pub fn run() {
+    crate::crash::if_asked();
     drivers::probe_all();
     hal::log::mark("devices ready");
     jvm_host::run()

@@ -7,6 +7,7 @@
 #![deny(unsafe_code)]
 extern crate alloc;
 
+mod crash;
 mod init;
 
 #[global_allocator]
