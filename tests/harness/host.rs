@@ -3,11 +3,12 @@
 use crate::Outcome;
 use crate::build::{self, Built};
 use crate::table::{Program, Test};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use images::jdk::Jdk;
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::thread;
+use std::time::Instant;
 
 /// The whole environment, on both systems.
 pub const ENVIRONMENT: [&str; 4] = [
@@ -42,9 +43,16 @@ pub fn command(test: &Test, built: &Built, jdk: &Jdk) -> (String, Vec<String>) {
 pub fn run(test: &Test, built: &Built, jdk: &Jdk) -> Result<Outcome> {
     let (exe, args) = command(test, built, jdk);
     let sandbox = build::folder().join("host/sandbox.sh");
+    let mut keep = built.programs.as_os_str().to_os_string();
+    keep.push(":");
+    keep.push(&built.classes);
+    let started = Instant::now();
     let mut child = Command::new("timeout")
-        .args(["--foreground", &format!("{}", test.timeout_ms / 1000)])
+        // KILL: unshare ignores the others, and its child dies with it.
+        .args(["--foreground", "--signal=KILL"])
+        .arg((test.timeout_ms / 1000).to_string())
         .arg(sandbox)
+        .env("SANDBOX_KEEP", keep)
         .args(["/usr/bin/env", "-i"])
         .args(ENVIRONMENT)
         .arg(exe)
@@ -61,6 +69,17 @@ pub fn run(test: &Test, built: &Built, jdk: &Jdk) -> Result<Outcome> {
     // A program that does not read its input closes it: not an error.
     let _ = writer.join();
     let status = output.status.code().context("the sandbox was killed")?;
+    // What the tools in front of the program say when there was no program: no result to compare anything with.
+    if (125..=127).contains(&status) {
+        bail!(
+            "{} did not start: {}",
+            test.name,
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    if started.elapsed().as_millis() >= u128::from(test.timeout_ms) {
+        bail!("{} did not end on the host", test.name);
+    }
     Ok(Outcome {
         stdout: output.stdout,
         stderr: output.stderr,

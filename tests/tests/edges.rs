@@ -221,7 +221,6 @@ fn linux_names_stop_at_libc_compat() {
         "ENOTTY",
         "ENOSPC",
         "ESPIPE",
-       
         "EPIPE",
         "ERANGE",
         "ENOSYS",

@@ -49,6 +49,7 @@ int main(void) {
     raise(SIGUSR1); VAL(hits);
     sigset_t pend; sigpending(&pend); VAL(sigismember(&pend, SIGUSR1));
     int got = 0; TRYP(sigwait(&u1, &got)); VAL(got);
+    sem_init(&sem, 0, 0); /* the handler above has posted it once more than was waited for */
     on(SIGUSR2, suspend, SA_RESTART);
     for (int round = 0; round < 20; round++) {
         quit = resumed = 0;
