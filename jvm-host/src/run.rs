@@ -14,6 +14,9 @@ use libc_compat::process::{ExitStatus, ProcessHandle};
 use sched::timer::{Timer, TimerOwner};
 use wire::{ExitReason, GuestMessage, Manifest, PORT_STDERR, PORT_STDIN, PORT_STDOUT, Program, Stdin};
 
+/// The channel, for notices from below.
+static CONTROL: hal::sync::Once<Arc<Control>> = hal::sync::Once::new();
+
 /// SIGKILL, which nothing can catch.
 const SIGKILL: u8 = 9;
 
@@ -22,6 +25,12 @@ const SIGKILL: u8 = 9;
 pub fn run() -> ! {
     libc_compat::entry::init();
     let control = Control::open();
+    CONTROL.call_once(|| control.clone());
+    libc_compat::notice::set_sink(|text| {
+        if let Some(control) = CONTROL.get() {
+            control.note(text.into());
+        }
+    });
     let status = match prepare() {
         Ok((namespace, manifest)) => run_all(&control, &namespace, &manifest),
         Err(reason) => {

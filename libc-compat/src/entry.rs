@@ -111,6 +111,9 @@ fn out_of_memory(frame: &mut TrapFrame, fault: &Fault, addr: u64) -> FaultOutcom
     if is_first {
         log::error!("out of memory: no frame for the application's page at {:#x}", addr & !0xfff);
         mm::frame::open_reserve();
+        crate::notice::show(
+            "memory is out: give the machine more (--memory) or the JVM a smaller heap (-J -Xmx...)",
+        );
     }
     if !frame.is_app() {
         if is_first {

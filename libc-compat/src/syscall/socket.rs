@@ -92,6 +92,7 @@ fn decode(call: &Call<'_>) -> Result<Kind, Errno> {
         AF_UNIX => {}
         codes::AF_INET | codes::AF_INET6 => {
             unsupported!("sockets of the Internet (there is no network yet), family", call.arg(0));
+            crate::notice::show_once!("this Demitasse has no network yet: the program was refused an Internet socket");
             return Err(Errno::EAFNOSUPPORT);
         }
         family => {

@@ -1,0 +1,30 @@
+//! Lines for the person who runs the program, where the program alone would leave them guessing. The control channel
+//! takes them to the host tool, which prints them on stderr beside the program's own output.
+
+use hal::sync::Once;
+
+static SINK: Once<fn(&str)> = Once::new();
+
+/// Sets where lines go; the first sink stays. Without one they go to the kernel log.
+pub fn set_sink(sink: fn(&str)) {
+    SINK.call_once(|| sink);
+}
+
+/// Shows `text`, one line. May sleep.
+pub fn show(text: &str) {
+    match SINK.get() {
+        Some(sink) => sink(text),
+        None => log::warn!("{text}"),
+    }
+}
+
+/// As [`show`], but only the first time that this place in the code is reached.
+macro_rules! show_once {
+    ($text:expr) => {{
+        static SHOWN: core::sync::atomic::AtomicBool = core::sync::atomic::AtomicBool::new(false);
+        if !SHOWN.swap(true, core::sync::atomic::Ordering::Relaxed) {
+            $crate::notice::show($text);
+        }
+    }};
+}
+pub(crate) use show_once;
