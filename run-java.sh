@@ -53,7 +53,10 @@ if [ ! -x "$tool" ] || [ -n "$(find "$root/images" "$root/jni-bridge/wire" "$roo
         exit 2
     fi
     say "building the host tool, once ..."
-    (cd "$root" && CARGO_TARGET_DIR=$target cargo build --quiet --release -p images --bin demitasse) >&2 || {
+    quiet=--quiet
+    [ ! -t 2 ] || quiet=
+    # shellcheck disable=SC2086 # no word when empty
+    (cd "$root" && CARGO_TARGET_DIR=$target cargo build $quiet --release -p images --bin demitasse) >&2 || {
         say "the host tool does not build; the messages above say why"
         exit 120
     }

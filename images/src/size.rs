@@ -44,7 +44,7 @@ pub fn show(bytes: u64) -> String {
     match bytes {
         0..1024 => format!("{bytes} bytes"),
         1024..0x10_0000 => format!("{} KiB", bytes >> 10),
-        0x10_0000..0x4000_0000 if bytes % (1 << 20) != 0 => {
+        0x10_0000..0x4000_0000 if !bytes.is_multiple_of(1 << 20) => {
             format!("{:.1} MiB", bytes as f64 / (1u64 << 20) as f64)
         }
         0x10_0000..0x4000_0000 => format!("{} MiB", bytes >> 20),
