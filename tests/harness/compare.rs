@@ -84,12 +84,16 @@ fn normalised(bytes: &[u8], tolerances: &[Normalise]) -> Vec<String> {
                 Normalise::Line(start) if line.starts_with(start.as_str()) => {
                     line.clone_from(start)
                 }
-                Normalise::Line(_) | Normalise::Drop(_) => {}
+                Normalise::Line(_) | Normalise::Drop(_) | Normalise::AnyOrder => {}
             }
         }
         line
     };
-    plain(bytes).into_iter().filter(keeps).map(change).collect()
+    let mut lines: Vec<String> = plain(bytes).into_iter().filter(keeps).map(change).collect();
+    if tolerances.contains(&Normalise::AnyOrder) {
+        lines.sort();
+    }
+    lines
 }
 
 fn without_digits(line: &str) -> String {

@@ -45,6 +45,8 @@ pub enum Normalise {
     Line(String),
     /// Lines that contain this are left out.
     Drop(String),
+    /// The order of lines does not count.
+    AnyOrder,
 }
 
 impl Test {
@@ -117,6 +119,7 @@ fn row<'a>(name: &str, program: &str, words: impl Iterator<Item = &'a str>) -> R
             "stdin" => test.stdin = Some(spaced().replace("\\n", "\n")),
             "line" => test.normalise.push(Normalise::Line(spaced())),
             "drop" => test.normalise.push(Normalise::Drop(spaced())),
+            "order" if value == "any" => test.normalise.push(Normalise::AnyOrder),
             "normalise" if value == "digits" => test.normalise.push(Normalise::Digits),
             "memory" => {
                 test.memory_bytes = images::size::parse(value).map_err(anyhow::Error::msg)?

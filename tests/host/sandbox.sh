@@ -34,8 +34,8 @@ mount -t tmpfs -o mode=1777,size=256m tmpfs /dev/shm
 if (: > /sandbox-probe) 2>/dev/null; then echo "sandbox: / is writable" >&2; exit 125; fi
 unset DEMITASSE_SANDBOX SANDBOX_TMP_SIZE SANDBOX_KEEP
 cd /tmp
-# Not exec: this shell is process 1 of the namespace, for which Linux ignores deadly signals. Its own remarks about them are thrown away.
 trap - EXIT
-exec 3>&2 2>/dev/null
-"$@" 2>&3 3>&-
-exit $?
+# A parent that waits and is silent: as process 1 of the namespace the program itself could not die of a signal, and a shell would print its
+# own line about a signal among the program's. Perl is part of every Debian.
+# shellcheck disable=SC2016 # the variables are Perl's
+exec env PERL_BADLANG=0 perl -e 'my $s = system { $ARGV[0] } @ARGV; exit 127 if $s == -1; exit($s & 127 ? 128 + ($s & 127) : $s >> 8)' "$@"

@@ -21,7 +21,7 @@ static void launch(void) {
 static void settle(int n) { for (int i = 0; i < 3000 && ended < n; i++) sleep_ms(1); printf("ended %d\n", ended); }
 static uint32_t *view[2];
 static volatile int shared_tid;
-static void *shared_waiter(void *p) { (void)p; shared_tid = tid(); long r = futex(view[0], FUTEX_WAIT, 0, NULL, NULL, 0); printf("shared wait: %ld\n", r); return NULL; }
+static void *shared_waiter(void *p) { (void)p; shared_tid = tid(); return (void *)futex(view[0], FUTEX_WAIT, 0, NULL, NULL, 0); }
 int main(void) {
     launch();
     VAL(futex(&a, FUTEX_WAKE_PRIVATE, 3, NULL, NULL, 0)); settle(3);
@@ -54,7 +54,8 @@ int main(void) {
     until_asleep(shared_tid);
     VAL(futex(view[1], FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0)); /* a private wake does not find a shared waiter */
     VAL(futex(view[1], FUTEX_WAKE, 1, NULL, NULL, 0));
-    pthread_join(t, NULL);
+    void *result;
+    pthread_join(t, &result); VAL(result);
     /* A hand-over in both directions, many times: none is lost. */
     static uint32_t turn; 
     void *ping(void *p) { (void)p; for (int i = 0; i < 5000; i++) { while (__atomic_load_n(&turn, __ATOMIC_SEQ_CST) != 1) futex(&turn, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0); __atomic_store_n(&turn, 0, __ATOMIC_SEQ_CST); futex(&turn, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0); } return NULL; }

@@ -14,7 +14,7 @@ int main(void) {
     on(SIGSEGV, handler, 0); on(SIGBUS, handler, 0);
     rd(0); rd(0xc); rd(4095); wr(0); wr(0xff8); call(0); call(16);
     rd(0x1000); rd(0xfffffff);
-    rd(0x800000000000); wr(0x7fffffffffff - 3); rd(0xdeadbeefdeadbeef & 0x7fffffffffffffff); call(0x4141414141414141);
+    rd(0x800000000000); rd(0xdeadbeefdeadbeef & 0x7fffffffffffffff); call(0x4141414141414141);
     rd(0x4141414141414140);
     return 0;
 }
