@@ -7,17 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Of the probes in the shared folder, those that must equal Linux.
-const PROBES: [&str; 9] = [
-    "Hello",
-    "ExitHook",
-    "TimeLocale",
-    "Rand",
-    "GcSmall",
-    "GcStress",
-    "Faults",
-    "Oom",
-    "Threads2000",
-];
+const PROBES: [&str; 9] =
+    ["Hello", "ExitHook", "TimeLocale", "Rand", "GcSmall", "GcStress", "Faults", "Oom", "Threads2000"];
 
 /// Where everything is.
 #[derive(Clone, Debug)]
@@ -42,8 +33,7 @@ pub fn root() -> &'static Path {
 
 /// Builds what has changed.
 pub fn all() -> Result<Built> {
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     let out = target.join("guest-tests");
     let (programs, classes) = (out.join("bin"), out.join("classes"));
     fs::create_dir_all(&programs)?;
@@ -62,24 +52,13 @@ fn compile_c(programs: &Path) -> Result<Vec<String>> {
     let header = modified(&sources.join("t.h"))?;
     let mut names = Vec::new();
     for file in files(&sources, "c")? {
-        let name = file
-            .file_stem()
-            .context("a name")?
-            .to_str()
-            .context("UTF-8")?
-            .to_string();
+        let name = file.file_stem().context("a name")?.to_str().context("UTF-8")?.to_string();
         let program = programs.join(&name);
-        let is_new = modified(&program).is_ok_and(|built| {
-            built > header && modified(&file).is_ok_and(|source| built > source)
-        });
+        let is_new =
+            modified(&program).is_ok_and(|built| built > header && modified(&file).is_ok_and(|source| built > source));
         if !is_new {
             let warnings = ["-Wall", "-Wextra", "-Werror"];
-            run(Command::new("cc")
-                .args(["-O1", "-pthread"])
-                .args(warnings)
-                .arg("-o")
-                .arg(&program)
-                .arg(&file))?;
+            run(Command::new("cc").args(["-O1", "-pthread"]).args(warnings).arg("-o").arg(&program).arg(&file))?;
         }
         names.push(name);
     }
@@ -95,10 +74,7 @@ fn compile_c(programs: &Path) -> Result<Vec<String>> {
 
 fn compile_java(classes: &Path) -> Result<()> {
     let probes = probes()?;
-    let mut sources: Vec<PathBuf> = PROBES
-        .iter()
-        .map(|name| probes.join(format!("{name}.java")))
-        .collect();
+    let mut sources: Vec<PathBuf> = PROBES.iter().map(|name| probes.join(format!("{name}.java"))).collect();
     if let Some(missing) = sources.iter().find(|file| !file.is_file()) {
         bail!("the probe {} is missing", missing.display());
     }
@@ -106,12 +82,7 @@ fn compile_java(classes: &Path) -> Result<()> {
     if own.is_dir() {
         sources.extend(files(&own, "java")?);
     }
-    let newest = sources
-        .iter()
-        .map(|file| modified(file))
-        .collect::<Result<Vec<_>>>()?
-        .into_iter()
-        .max();
+    let newest = sources.iter().map(|file| modified(file)).collect::<Result<Vec<_>>>()?.into_iter().max();
     let mark = classes.join("built");
     if modified(&mark).ok() > newest {
         return Ok(());
@@ -127,8 +98,7 @@ fn compile_java(classes: &Path) -> Result<()> {
 
 /// The probes lie in the folder that the project shares with others: beside the project, or where DEMITASSE_SHARED says.
 fn probes() -> Result<PathBuf> {
-    let shared = std::env::var_os("DEMITASSE_SHARED")
-        .map_or_else(|| root().join("../shared"), PathBuf::from);
+    let shared = std::env::var_os("DEMITASSE_SHARED").map_or_else(|| root().join("../shared"), PathBuf::from);
     let probes = shared.join("probes");
     if !probes.is_dir() {
         bail!(
@@ -154,14 +124,9 @@ fn modified(path: &Path) -> Result<std::time::SystemTime> {
 }
 
 fn run(command: &mut Command) -> Result<()> {
-    let output = command
-        .output()
-        .with_context(|| format!("cannot start {command:?}"))?;
+    let output = command.output().with_context(|| format!("cannot start {command:?}"))?;
     if !output.status.success() {
-        bail!(
-            "{command:?} failed:\n{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        bail!("{command:?} failed:\n{}", String::from_utf8_lossy(&output.stderr));
     }
     Ok(())
 }

@@ -9,10 +9,7 @@ pub fn difference(host: &Outcome, guest: &Outcome, tolerances: &[Normalise]) -> 
     if host.status != guest.status {
         text += &format!("status: {} on Linux, {} here\n", host.status, guest.status);
     }
-    for (name, host, guest) in [
-        ("stdout", &host.stdout, &guest.stdout),
-        ("stderr", &host.stderr, &guest.stderr),
-    ] {
+    for (name, host, guest) in [("stdout", &host.stdout, &guest.stdout), ("stderr", &host.stderr, &guest.stderr)] {
         if host == guest {
             continue;
         }
@@ -43,8 +40,7 @@ fn lines(name: &str, host: &[String], guest: &[String]) -> String {
         differing += 1;
         if shown < SHOWN_MAX {
             shown += 1;
-            let show =
-                |line: Option<&String>| line.map_or("(no line)".into(), |line| format!("{line:?}"));
+            let show = |line: Option<&String>| line.map_or("(no line)".into(), |line| format!("{line:?}"));
             text += &format!(
                 "  line {}: Linux {}\n{:width$} here {}\n",
                 index + 1,
@@ -65,25 +61,17 @@ fn lines(name: &str, host: &[String], guest: &[String]) -> String {
 }
 
 fn plain(bytes: &[u8]) -> Vec<String> {
-    String::from_utf8_lossy(bytes)
-        .lines()
-        .map(String::from)
-        .collect()
+    String::from_utf8_lossy(bytes).lines().map(String::from).collect()
 }
 
 fn normalised(bytes: &[u8], tolerances: &[Normalise]) -> Vec<String> {
-    let keeps = |line: &String| {
-        !tolerances
-            .iter()
-            .any(|t| matches!(t, Normalise::Drop(part) if line.contains(part.as_str())))
-    };
+    let keeps =
+        |line: &String| !tolerances.iter().any(|t| matches!(t, Normalise::Drop(part) if line.contains(part.as_str())));
     let change = |mut line: String| {
         for tolerance in tolerances {
             match tolerance {
                 Normalise::Digits => line = without_digits(&line),
-                Normalise::Line(start) if line.starts_with(start.as_str()) => {
-                    line.clone_from(start)
-                }
+                Normalise::Line(start) if line.starts_with(start.as_str()) => line.clone_from(start),
                 Normalise::Line(_) | Normalise::Drop(_) | Normalise::AnyOrder => {}
             }
         }
@@ -113,48 +101,24 @@ mod tests {
     use super::*;
 
     fn outcome(stdout: &str, status: u8) -> Outcome {
-        Outcome {
-            stdout: stdout.into(),
-            stderr: vec![],
-            status,
-        }
+        Outcome { stdout: stdout.into(), stderr: vec![], status }
     }
 
     #[test]
     fn equal_is_equal_to_the_last_byte() {
-        assert_eq!(
-            difference(&outcome("a\n", 0), &outcome("a\n", 0), &[]),
-            None
-        );
+        assert_eq!(difference(&outcome("a\n", 0), &outcome("a\n", 0), &[]), None);
+        assert!(difference(&outcome("a\n", 0), &outcome("a", 0), &[]).unwrap().contains("end of the last line"));
         assert!(
-            difference(&outcome("a\n", 0), &outcome("a", 0), &[])
-                .unwrap()
-                .contains("end of the last line")
+            difference(&outcome("a\n", 0), &outcome("a\n", 1), &[]).unwrap().contains("status: 0 on Linux, 1 here")
         );
-        assert!(
-            difference(&outcome("a\n", 0), &outcome("a\n", 1), &[])
-                .unwrap()
-                .contains("status: 0 on Linux, 1 here")
-        );
-        assert!(
-            difference(&outcome("a\nb\n", 0), &outcome("a\nc\n", 0), &[])
-                .unwrap()
-                .contains("line 2: Linux \"b\"")
-        );
+        assert!(difference(&outcome("a\nb\n", 0), &outcome("a\nc\n", 0), &[]).unwrap().contains("line 2: Linux \"b\""));
     }
 
     #[test]
     fn only_declared_tolerances_hold() {
-        let (linux, here) = (
-            outcome("n=12 x\nos=6.1\nWARN a\n", 0),
-            outcome("n=7 x\nos=7\n", 0),
-        );
+        let (linux, here) = (outcome("n=12 x\nos=6.1\nWARN a\n", 0), outcome("n=7 x\nos=7\n", 0));
         assert!(difference(&linux, &here, &[Normalise::Digits]).is_some());
-        let all = [
-            Normalise::Digits,
-            Normalise::Line("os=".into()),
-            Normalise::Drop("WARN".into()),
-        ];
+        let all = [Normalise::Digits, Normalise::Line("os=".into()), Normalise::Drop("WARN".into())];
         assert_eq!(difference(&linux, &here, &all), None);
         assert!(difference(&linux, &outcome("n= x\nos=7\n", 0), &all).is_some());
     }

@@ -36,24 +36,14 @@ impl Guest {
         let cache = Cache::open()?;
         let mut machine = Machine::new(Kernel::prepare(&cache)?);
         let mut application = Application::new(Target::Nothing);
-        application.additions = [&built.programs, &built.classes]
-            .map(|path| (path.clone(), path.clone()))
-            .to_vec();
+        application.additions = [&built.programs, &built.classes].map(|path| (path.clone(), path.clone())).to_vec();
         machine.add_layer(layers::application(&cache, &application)?);
         machine.add_layer(layers::base(&cache, Some(jdk))?);
-        Ok(Guest {
-            machine,
-            jdk: jdk.clone(),
-        })
+        Ok(Guest { machine, jdk: jdk.clone() })
     }
 
     /// Runs `tests`, all for the same machine, in as few boots as the kernel allows: after a panic the rest gets a new one.
-    pub fn run(
-        &self,
-        tests: &[&Test],
-        built: &Built,
-        report: &mut dyn FnMut(&Test, Ending),
-    ) -> Result<()> {
+    pub fn run(&self, tests: &[&Test], built: &Built, report: &mut dyn FnMut(&Test, Ending)) -> Result<()> {
         let mut left = tests;
         while let [first, ..] = left {
             let mut machine = self.machine.clone();
@@ -62,38 +52,22 @@ impl Guest {
             let manifest = program::manifest(left.iter().map(|test| self.program(test, built)));
             let limit = left.iter().map(|test| test.timeout_ms).sum::<u64>() + 60_000;
             let options = Options {
-                stdin: first
-                    .stdin
-                    .clone()
-                    .map_or(Source::Empty, |text| Source::Memory(text.into_bytes())),
+                stdin: first.stdin.clone().map_or(Source::Empty, |text| Source::Memory(text.into_bytes())),
                 time_limit: Some(Duration::from_millis(limit)),
                 ..Options::default()
             };
             let outcome = session::run(&machine, &manifest, options)?;
             let done = outcome.programs.len();
             for (test, result) in left.iter().zip(outcome.programs) {
-                let ended = Outcome {
-                    stdout: result.stdout,
-                    stderr: result.stderr,
-                    status: result.status,
-                };
+                let ended = Outcome { stdout: result.stdout, stderr: result.stderr, status: result.status };
                 report(test, Ending::Ran(ended));
             }
             left = left.get(done..).unwrap_or_default();
             if let [broken, rest @ ..] = left {
                 let why = outcome
                     .failure
-                    .map_or("the machine ended early".into(), |(reason, text)| {
-                        format!("{}: {text}", reason.name())
-                    });
-                let log: Vec<&str> = outcome
-                    .log
-                    .iter()
-                    .rev()
-                    .take(30)
-                    .rev()
-                    .map(String::as_str)
-                    .collect();
+                    .map_or("the machine ended early".into(), |(reason, text)| format!("{}: {text}", reason.name()));
+                let log: Vec<&str> = outcome.log.iter().rev().take(30).rev().map(String::as_str).collect();
                 report(broken, Ending::Broken(format!("{why}\n{}", log.join("\n"))));
                 left = rest;
             }
@@ -107,10 +81,7 @@ impl Guest {
         if matches!(test.program, Program::Java(_)) {
             program.kind = wire::Kind::Java;
         }
-        program.env = host::ENVIRONMENT
-            .iter()
-            .map(|text| text.as_bytes().to_vec())
-            .collect();
+        program.env = host::ENVIRONMENT.iter().map(|text| text.as_bytes().to_vec()).collect();
         program.cwd = host::DIRECTORY.into();
         program.timeout_ms = Some(test.timeout_ms);
         if test.stdin.is_some() {
@@ -144,18 +115,9 @@ mod tests {
     #[test]
     fn one_boot_for_all_that_want_the_same_machine_and_no_input() {
         let plain = Test::new("a", Program::C("a".into()));
-        let input = Test {
-            stdin: Some("x".into()),
-            ..plain.clone()
-        };
-        let small = Test {
-            memory_bytes: 64 << 20,
-            ..plain.clone()
-        };
-        let lengths: Vec<usize> = groups(&[&plain, &input, &plain, &small, &input])
-            .iter()
-            .map(Vec::len)
-            .collect();
+        let input = Test { stdin: Some("x".into()), ..plain.clone() };
+        let small = Test { memory_bytes: 64 << 20, ..plain.clone() };
+        let lengths: Vec<usize> = groups(&[&plain, &input, &plain, &small, &input]).iter().map(Vec::len).collect();
         assert_eq!(lengths, [2, 1, 1, 1]);
     }
 }

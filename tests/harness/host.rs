@@ -11,12 +11,7 @@ use std::thread;
 use std::time::Instant;
 
 /// The whole environment, on both systems.
-pub const ENVIRONMENT: [&str; 4] = [
-    "HOME=/root",
-    "LANG=C.UTF-8",
-    "PATH=/usr/local/bin:/usr/bin:/bin",
-    "TZ=UTC",
-];
+pub const ENVIRONMENT: [&str; 4] = ["HOME=/root", "LANG=C.UTF-8", "PATH=/usr/local/bin:/usr/bin:/bin", "TZ=UTC"];
 /// The working directory, on both systems.
 pub const DIRECTORY: &str = "/tmp";
 
@@ -27,11 +22,7 @@ pub fn command(test: &Test, built: &Built, jdk: &Jdk) -> (String, Vec<String>) {
         Program::C(name) => built.programs.join(name),
         Program::Java(class) => {
             args.extend(test.jvm.iter().cloned());
-            args.extend([
-                "-cp".into(),
-                built.classes.display().to_string(),
-                class.clone(),
-            ]);
+            args.extend(["-cp".into(), built.classes.display().to_string(), class.clone()]);
             jdk.java()
         }
     };
@@ -71,18 +62,10 @@ pub fn run(test: &Test, built: &Built, jdk: &Jdk) -> Result<Outcome> {
     let status = output.status.code().context("the sandbox was killed")?;
     // What the tools in front of the program say when there was no program: no result to compare anything with.
     if (125..=127).contains(&status) {
-        bail!(
-            "{} did not start: {}",
-            test.name,
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
+        bail!("{} did not start: {}", test.name, String::from_utf8_lossy(&output.stderr).trim());
     }
     if started.elapsed().as_millis() >= u128::from(test.timeout_ms) {
         bail!("{} did not end on the host", test.name);
     }
-    Ok(Outcome {
-        stdout: output.stdout,
-        stderr: output.stderr,
-        status: u8::try_from(status)?,
-    })
+    Ok(Outcome { stdout: output.stdout, stderr: output.stderr, status: u8::try_from(status)? })
 }

@@ -32,30 +32,16 @@ fn main() -> ExitCode {
     if let Err(error) = run(&options, &mut tally) {
         tally.fail("the harness", &format!("{error:#}"));
     }
-    if options.list || tally.close() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if options.list || tally.close() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn run(options: &Options, tally: &mut Tally) -> Result<()> {
     if let Some(log) = &options.cargo_log {
         tally.add_cargo_log(log)?;
     }
-    let filter = |name: &str| {
-        options.words.is_empty()
-            || options
-                .words
-                .iter()
-                .any(|word| name.contains(word.as_str()))
-    };
+    let filter = |name: &str| options.words.is_empty() || options.words.iter().any(|word| name.contains(word.as_str()));
     let built = build::all()?;
-    let tests: Vec<&Test> = built
-        .tests
-        .iter()
-        .filter(|test| filter(&test.name))
-        .collect();
+    let tests: Vec<&Test> = built.tests.iter().filter(|test| filter(&test.name)).collect();
     if options.list {
         tests.iter().for_each(|test| println!("{}", test.name));
         return Ok(());

@@ -82,17 +82,11 @@ pub fn parse(text: &str, c_files: &[String]) -> Result<Vec<Test>> {
         if name == "guest-only" {
             continue;
         }
-        let test = row(name, program, words)
-            .with_context(|| format!("line {} of the table", number + 1))?;
+        let test = row(name, program, words).with_context(|| format!("line {} of the table", number + 1))?;
         tests.push(test);
     }
-    let unnamed = c_files
-        .iter()
-        .filter(|file| !named.contains(&format!("c/{file}")));
-    tests.splice(
-        0..0,
-        unnamed.map(|file| Test::new(file, Program::C(file.clone()))),
-    );
+    let unnamed = c_files.iter().filter(|file| !named.contains(&format!("c/{file}")));
+    tests.splice(0..0, unnamed.map(|file| Test::new(file, Program::C(file.clone()))));
     for (index, test) in tests.iter().enumerate() {
         if tests[..index].iter().any(|other| other.name == test.name) {
             bail!("two tests are named {}", test.name);
@@ -109,9 +103,7 @@ fn row<'a>(name: &str, program: &str, words: impl Iterator<Item = &'a str>) -> R
     };
     let mut test = Test::new(name, program);
     for word in words {
-        let (key, value) = word
-            .split_once('=')
-            .with_context(|| format!("{word:?} is not KEY=VALUE"))?;
+        let (key, value) = word.split_once('=').with_context(|| format!("{word:?} is not KEY=VALUE"))?;
         let spaced = || value.replace('_', " ");
         match key {
             "args" => test.args = value.split(',').map(String::from).collect(),
@@ -121,9 +113,7 @@ fn row<'a>(name: &str, program: &str, words: impl Iterator<Item = &'a str>) -> R
             "drop" => test.normalise.push(Normalise::Drop(spaced())),
             "order" if value == "any" => test.normalise.push(Normalise::AnyOrder),
             "normalise" if value == "digits" => test.normalise.push(Normalise::Digits),
-            "memory" => {
-                test.memory_bytes = images::size::parse(value).map_err(anyhow::Error::msg)?
-            }
+            "memory" => test.memory_bytes = images::size::parse(value).map_err(anyhow::Error::msg)?,
             "cpus" => test.cpus = value.parse()?,
             "timeout" => test.timeout_ms = value.parse::<u64>()? * 1000,
             "pending" => test.pending = Some(spaced()),
@@ -139,29 +129,16 @@ mod tests {
 
     #[test]
     fn files_that_no_line_names_are_tests_of_their_own() {
-        let table =
-            "# comment\nboom c/endings args=exit,7 pending=not_yet # more\nguest-only c/dead\n";
+        let table = "# comment\nboom c/endings args=exit,7 pending=not_yet # more\nguest-only c/dead\n";
         let tests = parse(table, &["a".into(), "endings".into(), "dead".into()]).unwrap();
-        assert_eq!(
-            tests
-                .iter()
-                .map(|test| test.name.as_str())
-                .collect::<Vec<_>>(),
-            ["a", "boom"]
-        );
+        assert_eq!(tests.iter().map(|test| test.name.as_str()).collect::<Vec<_>>(), ["a", "boom"]);
         assert_eq!(tests[1].args, ["exit", "7"]);
         assert_eq!(tests[1].pending.as_deref(), Some("not yet"));
     }
 
     #[test]
     fn mistakes_in_the_table_are_refused() {
-        for wrong in [
-            "a b",
-            "a c/x nonsense",
-            "a c/x key=1",
-            "a c/x cpus=many",
-            "a c/x\na c/x",
-        ] {
+        for wrong in ["a b", "a c/x nonsense", "a c/x key=1", "a c/x cpus=many", "a c/x\na c/x"] {
             assert!(parse(wrong, &[]).is_err(), "{wrong}");
         }
     }

@@ -21,10 +21,7 @@ impl Tally {
     /// A test that did not, and how.
     pub fn fail(&mut self, name: &str, how: &str) {
         self.failed.push(name.into());
-        println!(
-            "FAILED  {name}\n        {}",
-            how.trim_end().replace('\n', "\n        ")
-        );
+        println!("FAILED  {name}\n        {}", how.trim_end().replace('\n', "\n        "));
     }
 
     /// A difference that is known, with its reason.
@@ -43,13 +40,11 @@ impl Tally {
 
     /// Adds what `cargo test` printed into `log`.
     pub fn add_cargo_log(&mut self, log: &Path) -> Result<()> {
-        let text = std::fs::read_to_string(log)
-            .with_context(|| format!("cannot read {}", log.display()))?;
+        let text = std::fs::read_to_string(log).with_context(|| format!("cannot read {}", log.display()))?;
         let (passed, failed, skipped) = cargo_counts(&text);
         self.passed += passed;
         self.skipped += skipped;
-        self.failed
-            .extend((0..failed).map(|_| "a test of cargo's".to_string()));
+        self.failed.extend((0..failed).map(|_| "a test of cargo's".to_string()));
         Ok(())
     }
 
@@ -58,16 +53,8 @@ impl Tally {
         for name in &self.failed {
             println!("failed: {name}");
         }
-        let skipped = if self.skipped == 0 {
-            String::new()
-        } else {
-            format!(", {} skipped", self.skipped)
-        };
-        println!(
-            "{} passed, {} failed{skipped}",
-            self.passed,
-            self.failed.len()
-        );
+        let skipped = if self.skipped == 0 { String::new() } else { format!(", {} skipped", self.skipped) };
+        println!("{} passed, {} failed{skipped}", self.passed, self.failed.len());
         self.failed.is_empty() && self.passed > 0
     }
 }
@@ -75,24 +62,13 @@ impl Tally {
 /// Sums over all `test result:` lines: passed, failed, ignored.
 fn cargo_counts(text: &str) -> (u32, u32, u32) {
     let mut sums = (0, 0, 0);
-    for line in text
-        .lines()
-        .filter(|line| line.starts_with("test result: "))
-    {
+    for line in text.lines().filter(|line| line.starts_with("test result: ")) {
         let of = |what: &str| {
-            let words: Vec<&str> = line
-                .split([' ', ';'])
-                .filter(|word| !word.is_empty())
-                .collect();
+            let words: Vec<&str> = line.split([' ', ';']).filter(|word| !word.is_empty()).collect();
             let at = words.iter().position(|word| *word == what);
-            at.and_then(|at| words[at - 1].parse::<u32>().ok())
-                .unwrap_or(0)
+            at.and_then(|at| words[at - 1].parse::<u32>().ok()).unwrap_or(0)
         };
-        sums = (
-            sums.0 + of("passed"),
-            sums.1 + of("failed"),
-            sums.2 + of("ignored"),
-        );
+        sums = (sums.0 + of("passed"), sums.1 + of("failed"), sums.2 + of("ignored"));
     }
     sums
 }
