@@ -20,6 +20,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use hal::hil;
 use mm::dma::DmaBuffer;
 use port::{ConsolePort, PortCore};
+use hal::sync::SpinLock;
 use sched::{Interruptible, WaitQueue};
 
 /// Ports with numbers from this on are not used. (Number 0 is a plain console's in QEMU.)
@@ -41,6 +42,8 @@ struct Console {
     ports: Vec<Arc<PortCore>>,
     /// Woken for every control message.
     heard: WaitQueue,
+    /// Messages are taken and applied in the host's order, whether by an interrupt or by the greeting thread.
+    hearing: SpinLock<()>,
     has_entries: bool,
     is_broken: AtomicBool,
     _memory: DmaBuffer,
@@ -91,6 +94,7 @@ pub(super) fn start(transport: Arc<dyn Transport>) -> Result<String, VirtioError
         control,
         ports,
         heard: WaitQueue::new(),
+        hearing: SpinLock::new(()),
         has_entries: entries > PORTS_ENTRY,
         is_broken: AtomicBool::new(false),
         _memory: memory,
@@ -155,11 +159,15 @@ impl Console {
     /// Takes all control messages.
     fn hear(&self) {
         let Some(control) = &self.control else { return };
+        let hearing = self.hearing.lock();
         loop {
             let message = match control.next_message() {
                 Ok(Some(message)) => message,
                 Ok(None) => break,
-                Err(_) => return self.give_up(),
+                Err(_) => {
+                    drop(hearing);
+                    return self.give_up();
+                }
             };
             // Events for ports that we do not use are not ours.
             let Some(port) = self.ports.get(message.port as usize) else { continue };
