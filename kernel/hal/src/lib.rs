@@ -22,6 +22,8 @@ pub mod boot_info;
 pub mod clock;
 pub mod context;
 pub mod cpu;
+#[cfg(any(feature = "bare", test))]
+mod halt_check;
 pub mod hil;
 pub mod irq;
 pub mod log;
