@@ -54,20 +54,14 @@ pub fn choose(choice: Choice, cache: &Cache, qemu: &Qemu) -> Result<Accel, Failu
         Choice::Tcg => return Ok(Accel::Tcg),
         Choice::Kvm if Path::new("/dev/kvm").exists() => return Ok(Accel::Kvm),
         Choice::Kvm => {
-            return Err(Failure::usage(
-                "--accel kvm: this host has no /dev/kvm; use --accel tcg",
-            ));
+            return Err(Failure::usage("--accel kvm: this host has no /dev/kvm; use --accel tcg"));
         }
         Choice::Auto => {}
     }
     // A restart of the host, or another user, calls for a new trial.
     let boot = std::fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let user = rustix::process::geteuid().as_raw().to_le_bytes();
-    let key = Key::new("accel")
-        .with_path(&qemu.program)
-        .with(&qemu.version)
-        .with(boot)
-        .with(user);
+    let key = Key::new("accel").with_path(&qemu.program).with(&qemu.version).with(boot).with(user);
     let (_, record) = cache.entry(&format!("accel-{}", key.finish()), |entry| {
         let kvm = Path::new("/dev/kvm");
         let verdict = match trial(kvm, qemu) {
@@ -91,9 +85,7 @@ fn trial(kvm: &Path, qemu: &Qemu) -> Result<(), String> {
     let opened = std::fs::OpenOptions::new().read(true).write(true).open(kvm);
     opened.map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => "this host has no /dev/kvm".to_string(),
-        std::io::ErrorKind::PermissionDenied => {
-            "you may not open /dev/kvm (are you in the group kvm?)".to_string()
-        }
+        std::io::ErrorKind::PermissionDenied => "you may not open /dev/kvm (are you in the group kvm?)".to_string(),
         _ => format!("/dev/kvm: {}", crate::failure::reason(&error)),
     })?;
     let rom = tempfile::NamedTempFile::new()
@@ -115,22 +107,11 @@ fn trial(kvm: &Path, qemu: &Qemu) -> Result<(), String> {
         "-display",
         "none",
     ]);
-    command
-        .args([
-            "-no-reboot",
-            "-device",
-            "isa-debug-exit,iobase=0x501,iosize=4",
-            "-bios",
-        ])
-        .arg(rom.path());
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    command.args(["-no-reboot", "-device", "isa-debug-exit,iobase=0x501,iosize=4", "-bios"]).arg(rom.path());
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let started = Instant::now();
-    let mut child = command
-        .spawn()
-        .map_err(|error| format!("QEMU does not start: {}", crate::failure::reason(&error)))?;
+    let mut child =
+        command.spawn().map_err(|error| format!("QEMU does not start: {}", crate::failure::reason(&error)))?;
     while started.elapsed() < TRIAL {
         match child.try_wait() {
             Ok(Some(status)) if status.code() == Some(TRIAL_STATUS) => return Ok(()),
@@ -171,26 +152,8 @@ mod tests {
         let rom = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(rom.path(), trial_rom()).unwrap();
         let mut command = Command::new("qemu-system-x86_64");
-        command.args([
-            "-M",
-            "q35",
-            "-accel",
-            "tcg",
-            "-m",
-            "32",
-            "-nodefaults",
-            "-no-user-config",
-            "-display",
-            "none",
-        ]);
-        command
-            .args([
-                "-no-reboot",
-                "-device",
-                "isa-debug-exit,iobase=0x501,iosize=4",
-                "-bios",
-            ])
-            .arg(rom.path());
+        command.args(["-M", "q35", "-accel", "tcg", "-m", "32", "-nodefaults", "-no-user-config", "-display", "none"]);
+        command.args(["-no-reboot", "-device", "isa-debug-exit,iobase=0x501,iosize=4", "-bios"]).arg(rom.path());
         assert_eq!(command.status().unwrap().code(), Some(TRIAL_STATUS));
     }
 }

@@ -51,12 +51,7 @@ impl Key {
 
     /// The name: 24 hexadecimal digits.
     pub fn finish(self) -> String {
-        self.0
-            .finalize()
-            .iter()
-            .take(12)
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        self.0.finalize().iter().take(12).map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
@@ -72,35 +67,23 @@ pub struct Record {
 impl Record {
     /// Stamps `inputs` now: make the record before the entry is built from them.
     pub fn of<'a>(inputs: impl IntoIterator<Item = &'a Path>, notes: Vec<String>) -> Record {
-        Record {
-            inputs: inputs
-                .into_iter()
-                .map(|path| (path.to_path_buf(), stamp(path)))
-                .collect(),
-            notes,
-        }
+        Record { inputs: inputs.into_iter().map(|path| (path.to_path_buf(), stamp(path))).collect(), notes }
     }
 }
 
 impl Cache {
     /// The user's.
     pub fn open() -> Result<Cache, Failure> {
-        let from = |name: &str| {
-            std::env::var_os(name)
-                .map(PathBuf::from)
-                .filter(|path| path.is_absolute())
-        };
+        let from = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let base = from("XDG_CACHE_HOME").or_else(|| from("HOME").map(|home| home.join(".cache")));
-        let base = base.ok_or_else(|| {
-            Failure::usage("no place for built images: neither HOME nor XDG_CACHE_HOME is set")
-        })?;
+        let base =
+            base.ok_or_else(|| Failure::usage("no place for built images: neither HOME nor XDG_CACHE_HOME is set"))?;
         Cache::at(base.join("demitasse"))
     }
 
     /// The one at `directory`, made if need be.
     pub fn at(directory: PathBuf) -> Result<Cache, Failure> {
-        fs::create_dir_all(&directory)
-            .map_err(|error| Failure::file("create the cache folder", &directory, &error))?;
+        fs::create_dir_all(&directory).map_err(|error| Failure::file("create the cache folder", &directory, &error))?;
         Ok(Cache { directory })
     }
 
@@ -120,8 +103,7 @@ impl Cache {
             return Ok((path, record));
         }
         let lock_path = self.directory.join(format!("{name}.lock"));
-        let lock = File::create(&lock_path)
-            .map_err(|error| Failure::own_file("write", &lock_path, &error))?;
+        let lock = File::create(&lock_path).map_err(|error| Failure::own_file("write", &lock_path, &error))?;
         self.wait_for(&lock, &lock_path)?;
         // Another run may have made it while this one waited.
         if let Some(record) = self.unchanged(&path) {
@@ -132,8 +114,7 @@ impl Cache {
         let made = work.path().join("entry");
         let record = make(&made)?;
         let inputs = work.path().join("inputs");
-        fs::write(&inputs, format(&record))
-            .map_err(|error| Failure::own_file("write", &inputs, &error))?;
+        fs::write(&inputs, format(&record)).map_err(|error| Failure::own_file("write", &inputs, &error))?;
         // The record goes first and comes last: an entry without one is not used.
         let _ = fs::remove_file(record_path(&path));
         for (from, to) in [(made, path.clone()), (inputs, record_path(&path))] {
@@ -156,9 +137,7 @@ impl Cache {
     /// An empty directory that goes when it is dropped.
     pub fn work_directory(&self) -> Result<tempfile::TempDir, Failure> {
         let prefix = format!("work-{}-", std::process::id());
-        let made = tempfile::Builder::new()
-            .prefix(&prefix)
-            .tempdir_in(&self.directory);
+        let made = tempfile::Builder::new().prefix(&prefix).tempdir_in(&self.directory);
         made.map_err(|error| Failure::own_file("create a folder in", &self.directory, &error))
     }
 
@@ -182,10 +161,7 @@ impl Cache {
             let name = entry.file_name().to_string_lossy().into_owned();
             let Ok(meta) = entry.metadata() else { continue };
             if let Some(rest) = name.strip_prefix("work-") {
-                let owner = rest
-                    .split('-')
-                    .next()
-                    .and_then(|pid| pid.parse::<u32>().ok());
+                let owner = rest.split('-').next().and_then(|pid| pid.parse::<u32>().ok());
                 if owner.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
                     let _ = fs::remove_dir_all(entry.path());
                 }
@@ -207,9 +183,7 @@ impl Cache {
 }
 
 fn extension(path: &Path) -> String {
-    path.extension()
-        .map(|e| e.to_string_lossy().into_owned())
-        .unwrap_or_default()
+    path.extension().map(|e| e.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 fn record_path(entry: &Path) -> PathBuf {
@@ -243,9 +217,7 @@ fn parse_if_unchanged(text: &[u8]) -> Option<Record> {
     for line in text.lines() {
         if let Some(rest) = line.strip_prefix("in ") {
             let (expected, path) = rest.split_once(' ')?;
-            let path = PathBuf::from(std::ffi::OsStr::from_bytes(
-                &wire::escape::decode(path).ok()?,
-            ));
+            let path = PathBuf::from(std::ffi::OsStr::from_bytes(&wire::escape::decode(path).ok()?));
             if stamp(&path) != expected {
                 return None;
             }
@@ -276,10 +248,7 @@ mod tests {
                 Ok(Record::of([input.as_path()], vec!["a note".into()]))
             };
             let (path, record) = cache.entry("x.erofs", make).unwrap();
-            assert_eq!(
-                (fs::read(path).unwrap(), record.notes),
-                (b"built".to_vec(), vec!["a note".to_string()])
-            );
+            assert_eq!((fs::read(path).unwrap(), record.notes), (b"built".to_vec(), vec!["a note".to_string()]));
             made.get()
         };
         assert_eq!([get(), get()], [1, 1]);
@@ -299,19 +268,12 @@ mod tests {
                 })
                 .is_err()
         );
-        let left: Vec<_> = fs::read_dir(dir.path())
-            .unwrap()
-            .flatten()
-            .map(|entry| entry.file_name())
-            .collect();
+        let left: Vec<_> = fs::read_dir(dir.path()).unwrap().flatten().map(|entry| entry.file_name()).collect();
         assert_eq!(left, ["x.lock"]);
     }
 
     #[test]
     fn keys_do_not_run_together() {
-        assert_ne!(
-            Key::new("k").with("ab").with("c").finish(),
-            Key::new("k").with("a").with("bc").finish()
-        );
+        assert_ne!(Key::new("k").with("ab").with("c").finish(), Key::new("k").with("a").with("bc").finish());
     }
 }

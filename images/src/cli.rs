@@ -17,18 +17,12 @@ pub use arguments::Arguments;
 
 /// The whole program: what `main` calls.
 pub fn main(words: impl Iterator<Item = OsString>) -> ExitCode {
-    let arguments = match Arguments::try_parse_from(spelling::normal(words, &Arguments::command()))
-    {
+    let arguments = match Arguments::try_parse_from(spelling::normal(words, &Arguments::command())) {
         Ok(arguments) => arguments,
         Err(error) => return explain(&error),
     };
     if let Some(shell) = arguments.completion {
-        clap_complete::generate(
-            shell,
-            &mut Arguments::command(),
-            "run-java.sh",
-            &mut std::io::stdout(),
-        );
+        clap_complete::generate(shell, &mut Arguments::command(), "run-java.sh", &mut std::io::stdout());
         return ExitCode::SUCCESS;
     }
     if let Err(error) = interrupt::install() {
@@ -72,25 +66,18 @@ fn ours(end: &ExitReason) -> Option<(Reason, String)> {
         ExitReason::Deadlock(text) => Some((Reason::Deadlock, format!("deadlock: {text}"))),
         ExitReason::OutOfMemory(text) => Some((Reason::Memory, format!("out of memory: {text}"))),
         ExitReason::TimedOut(text) => Some((Reason::Timeout, text.clone())),
-        ExitReason::Failed(text) => Some((
-            Reason::Machine,
-            format!("the program could not be started: {text}"),
-        )),
+        ExitReason::Failed(text) => Some((Reason::Machine, format!("the program could not be started: {text}"))),
     }
 }
 
 fn write_status(file: &Path, text: &str) -> Result<(), Failure> {
-    std::fs::write(file, format!("{text}\n"))
-        .map_err(|error| Failure::file("write the status file", file, &error))
+    std::fs::write(file, format!("{text}\n")).map_err(|error| Failure::file("write the status file", file, &error))
 }
 
 /// Help and version are printed as they are; mistakes become one line.
 fn explain(error: &clap::Error) -> ExitCode {
     use clap::error::ErrorKind;
-    if matches!(
-        error.kind(),
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
-    ) {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
@@ -135,14 +122,8 @@ fn run(arguments: &Arguments) -> Result<Option<session::ProgramResult>, Failure>
 }
 
 fn timeline(outcome: &Outcome) {
-    progress::note(&format!(
-        "{:>8.3} s from QEMU's start to the program's",
-        outcome.boot.as_secs_f64()
-    ));
+    progress::note(&format!("{:>8.3} s from QEMU's start to the program's", outcome.boot.as_secs_f64()));
     for result in &outcome.programs {
-        progress::note(&format!(
-            "{:>8.3} s in the program",
-            result.duration.as_secs_f64()
-        ));
+        progress::note(&format!("{:>8.3} s in the program", result.duration.as_secs_f64()));
     }
 }

@@ -11,14 +11,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
 /// Directories that the loader searches last, Debian's and the generic ones.
-const DEFAULT_DIRECTORIES: [&str; 6] = [
-    "/lib/x86_64-linux-gnu",
-    "/usr/lib/x86_64-linux-gnu",
-    "/lib64",
-    "/usr/lib64",
-    "/lib",
-    "/usr/lib",
-];
+const DEFAULT_DIRECTORIES: [&str; 6] =
+    ["/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/lib", "/usr/lib"];
 
 /// A library that was not found.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,15 +41,8 @@ pub struct Resolver {
 impl Resolver {
     /// With the host's index, and the directories of an `LD_LIBRARY_PATH` that the program will have.
     pub fn new(library_path: &str) -> Resolver {
-        let library_path = library_path
-            .split(':')
-            .filter(|part| !part.is_empty())
-            .map(PathBuf::from)
-            .collect();
-        Resolver {
-            index: LdCache::of_host(),
-            library_path,
-        }
+        let library_path = library_path.split(':').filter(|part| !part.is_empty()).map(PathBuf::from).collect();
+        Resolver { index: LdCache::of_host(), library_path }
     }
 
     /// Everything that `roots` need.
@@ -63,16 +50,10 @@ impl Resolver {
         let mut found = Closure::default();
         // Libraries are known by name once loaded: whoever asks second gets the first one's. The roots count as loaded
         // (the JDK's launcher opens libjvm.so by its path before the libraries that need it by name).
-        let mut queue: VecDeque<(PathBuf, Vec<PathBuf>)> =
-            roots.into_iter().map(|root| (root, Vec::new())).collect();
-        let name_of = |path: &Path| {
-            path.file_name()
-                .map(|name| name.to_string_lossy().into_owned())
-        };
-        let mut by_name: BTreeMap<String, PathBuf> = queue
-            .iter()
-            .filter_map(|(root, _)| Some((name_of(root)?, root.clone())))
-            .collect();
+        let mut queue: VecDeque<(PathBuf, Vec<PathBuf>)> = roots.into_iter().map(|root| (root, Vec::new())).collect();
+        let name_of = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let mut by_name: BTreeMap<String, PathBuf> =
+            queue.iter().filter_map(|(root, _)| Some((name_of(root)?, root.clone()))).collect();
         while let Some((path, inherited)) = queue.pop_front() {
             if !found.objects.insert(path.clone()) {
                 continue;
@@ -87,10 +68,7 @@ impl Resolver {
                     queue.push_back((interpreter.clone(), Vec::new()));
                 } else {
                     let name = interpreter.display().to_string();
-                    found.missing.insert(Missing {
-                        name,
-                        needed_by: path.clone(),
-                    });
+                    found.missing.insert(Missing { name, needed_by: path.clone() });
                 }
             }
             for name in &object.needed {
@@ -103,10 +81,7 @@ impl Resolver {
                         queue.push_back((library, rpath.clone()));
                     }
                     None => {
-                        found.missing.insert(Missing {
-                            name: name.clone(),
-                            needed_by: path.clone(),
-                        });
+                        found.missing.insert(Missing { name: name.clone(), needed_by: path.clone() });
                     }
                 }
             }
@@ -119,22 +94,12 @@ impl Resolver {
         self.find(name, &Object::default(), Path::new("/"), &[])
     }
 
-    fn find(
-        &self,
-        name: &str,
-        object: &Object,
-        origin: &Path,
-        rpath: &[PathBuf],
-    ) -> Option<PathBuf> {
+    fn find(&self, name: &str, object: &Object, origin: &Path, rpath: &[PathBuf]) -> Option<PathBuf> {
         let fits = |path: &PathBuf| elf::is_object(path);
         if name.contains('/') {
             return Some(PathBuf::from(name)).filter(fits);
         }
-        let rpath = if object.runpath.is_empty() {
-            rpath
-        } else {
-            &[]
-        };
+        let rpath = if object.runpath.is_empty() { rpath } else { &[] };
         let runpath = expand(&object.runpath, origin);
         let first = rpath.iter().chain(&self.library_path).chain(&runpath);
         let default = DEFAULT_DIRECTORIES.map(PathBuf::from);
@@ -142,12 +107,7 @@ impl Resolver {
             .map(|directory| directory.join(name))
             .find(fits)
             .or_else(|| self.index.get(name).map(Path::to_path_buf).filter(fits))
-            .or_else(|| {
-                default
-                    .iter()
-                    .map(|directory| directory.join(name))
-                    .find(fits)
-            })
+            .or_else(|| default.iter().map(|directory| directory.join(name)).find(fits))
     }
 }
 
@@ -162,14 +122,9 @@ fn expand(parts: &[String], origin: &Path) -> Vec<PathBuf> {
     let origin = origin.to_string_lossy();
     let full = |part: &String| {
         let mut text = part.clone();
-        for (variable, value) in [
-            ("ORIGIN", origin.as_ref()),
-            ("LIB", "lib/x86_64-linux-gnu"),
-            ("PLATFORM", "x86_64"),
-        ] {
-            text = text
-                .replace(&format!("${{{variable}}}"), value)
-                .replace(&format!("${variable}"), value);
+        for (variable, value) in [("ORIGIN", origin.as_ref()), ("LIB", "lib/x86_64-linux-gnu"), ("PLATFORM", "x86_64")]
+        {
+            text = text.replace(&format!("${{{variable}}}"), value).replace(&format!("${variable}"), value);
         }
         PathBuf::from(text)
     };
@@ -182,21 +137,10 @@ mod tests {
 
     #[test]
     fn a_program_needs_its_loader_and_libc() {
-        let closure = Resolver::new("")
-            .closure([std::env::current_exe().unwrap()])
-            .unwrap();
-        let names: Vec<_> = closure
-            .objects
-            .iter()
-            .filter_map(|path| path.file_name())
-            .collect();
+        let closure = Resolver::new("").closure([std::env::current_exe().unwrap()]).unwrap();
+        let names: Vec<_> = closure.objects.iter().filter_map(|path| path.file_name()).collect();
         assert!(names.iter().any(|name| *name == "libc.so.6"), "{names:?}");
-        assert!(
-            names
-                .iter()
-                .any(|name| name.to_string_lossy().starts_with("ld-linux")),
-            "{names:?}"
-        );
+        assert!(names.iter().any(|name| name.to_string_lossy().starts_with("ld-linux")), "{names:?}");
         assert!(closure.missing.is_empty(), "{:?}", closure.missing);
     }
 
@@ -205,10 +149,7 @@ mod tests {
         let parts = ["$ORIGIN/../lib".to_string(), "${ORIGIN}".to_string()];
         assert_eq!(
             expand(&parts, Path::new("/opt/x/bin")),
-            [
-                PathBuf::from("/opt/x/bin/../lib"),
-                PathBuf::from("/opt/x/bin")
-            ]
+            [PathBuf::from("/opt/x/bin/../lib"), PathBuf::from("/opt/x/bin")]
         );
     }
 }

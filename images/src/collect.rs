@@ -23,37 +23,21 @@ impl Wish {
     pub fn parse(text: &str) -> Result<Wish, String> {
         let (guest, host) = text.split_once(':').unwrap_or((text, "."));
         if !guest.starts_with('/') {
-            return Err(format!(
-                "\"{text}\": the guest's path must be absolute (GUEST:HOST)"
-            ));
+            return Err(format!("\"{text}\": the guest's path must be absolute (GUEST:HOST)"));
         }
-        Ok(Wish {
-            guest: guest.into(),
-            host: host.into(),
-        })
+        Ok(Wish { guest: guest.into(), host: host.into() })
     }
 
     /// Where the guest's `path` goes, if it is part of this wish.
     fn destination(&self, path: &Path) -> Option<PathBuf> {
         let inside = path.strip_prefix(&self.guest).ok()?;
         // The guest's words must not lead out of the place that the user named.
-        if inside
-            .components()
-            .any(|part| !matches!(part, Component::Normal(_)))
-        {
+        if inside.components().any(|part| !matches!(part, Component::Normal(_))) {
             return None;
         }
         let into_directory = self.host.is_dir() || self.host.as_os_str().as_bytes().ends_with(b"/");
-        let base = if into_directory {
-            self.host.join(self.guest.file_name()?)
-        } else {
-            self.host.clone()
-        };
-        Some(if inside.as_os_str().is_empty() {
-            base
-        } else {
-            base.join(inside)
-        })
+        let base = if into_directory { self.host.join(self.guest.file_name()?) } else { self.host.clone() };
+        Some(if inside.as_os_str().is_empty() { base } else { base.join(inside) })
     }
 }
 
@@ -70,11 +54,7 @@ impl Collector {
     /// For these wishes. Fails when the folder of a destination does not exist.
     pub fn new(wishes: Vec<Wish>) -> Result<Collector, Failure> {
         for wish in &wishes {
-            let parent = wish
-                .host
-                .parent()
-                .filter(|parent| !parent.as_os_str().is_empty())
-                .unwrap_or(Path::new("."));
+            let parent = wish.host.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
             if !wish.host.is_dir() && !parent.is_dir() {
                 return Err(Failure::usage(format!(
                     "--get: there is no folder {} to put {} into",
@@ -83,15 +63,8 @@ impl Collector {
                 )));
             }
         }
-        let bases = wishes
-            .iter()
-            .map(|wish| wish.destination(&wish.guest))
-            .collect();
-        Ok(Collector {
-            wishes,
-            bases,
-            open: None,
-        })
+        let bases = wishes.iter().map(|wish| wish.destination(&wish.guest)).collect();
+        Ok(Collector { wishes, bases, open: None })
     }
 
     /// A file begins.
@@ -133,27 +106,15 @@ impl Collector {
 
     fn destination(&self, path: &[u8]) -> Option<PathBuf> {
         let path = Path::new(OsStr::from_bytes(path));
-        let (wish, base) = self
-            .wishes
-            .iter()
-            .zip(&self.bases)
-            .find(|(wish, _)| wish.destination(path).is_some())?;
+        let (wish, base) = self.wishes.iter().zip(&self.bases).find(|(wish, _)| wish.destination(path).is_some())?;
         let inside = path.strip_prefix(&wish.guest).ok()?;
         let base = base.clone()?;
-        Some(if inside.as_os_str().is_empty() {
-            base
-        } else {
-            base.join(inside)
-        })
+        Some(if inside.as_os_str().is_empty() { base } else { base.join(inside) })
     }
 }
 
 fn complain(path: &Path, error: &std::io::Error) {
-    progress::note(&format!(
-        "cannot write {}: {}",
-        path.display(),
-        failure::reason(error)
-    ));
+    progress::note(&format!("cannot write {}: {}", path.display(), failure::reason(error)));
 }
 
 #[cfg(test)]
@@ -164,14 +125,8 @@ mod tests {
     fn a_directory_comes_whole_and_a_file_into_a_directory() {
         let dir = tempfile::tempdir().unwrap();
         let wishes = vec![
-            Wish {
-                guest: "/tmp/dump".into(),
-                host: dir.path().join("out"),
-            },
-            Wish {
-                guest: "/tmp/a.jfr".into(),
-                host: dir.path().into(),
-            },
+            Wish { guest: "/tmp/dump".into(), host: dir.path().join("out") },
+            Wish { guest: "/tmp/a.jfr".into(), host: dir.path().into() },
         ];
         let mut collector = Collector::new(wishes).unwrap();
         collector.directory(b"/tmp/dump");
@@ -189,17 +144,10 @@ mod tests {
 
     #[test]
     fn wishes_are_guest_then_host() {
-        assert_eq!(
-            Wish::parse("/tmp/x:y/z").unwrap(),
-            Wish {
-                guest: "/tmp/x".into(),
-                host: "y/z".into()
-            }
-        );
+        assert_eq!(Wish::parse("/tmp/x:y/z").unwrap(), Wish { guest: "/tmp/x".into(), host: "y/z".into() });
         assert_eq!(Wish::parse("/tmp/x").unwrap().host, Path::new("."));
         assert!(Wish::parse("x:/tmp").is_err());
-        let error =
-            Collector::new(vec![Wish::parse("/x:/no/such/folder/file").unwrap()]).unwrap_err();
+        let error = Collector::new(vec![Wish::parse("/x:/no/such/folder/file").unwrap()]).unwrap_err();
         assert_eq!(error.reason.status(), 2);
     }
 }

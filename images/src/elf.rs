@@ -26,14 +26,10 @@ pub fn identify(head: &[u8]) -> Result<(), &'static str> {
     let is = |magic: &[u8]| head.starts_with(magic);
     match () {
         () if head.is_empty() => Err("it is empty"),
-        () if is(b"#!") => {
-            Err("it is a script; name its interpreter and add the script with --add")
-        }
+        () if is(b"#!") => Err("it is a script; name its interpreter and add the script with --add"),
         () if is(b"MZ") => Err("it is a Windows executable"),
         () if is(b"PK\x03\x04") => Err("it is a jar or zip file; run it without --exec"),
-        () if is(b"\xcf\xfa\xed\xfe") || is(b"\xca\xfe\xba\xbe") => {
-            Err("it is a macOS executable or a Java class")
-        }
+        () if is(b"\xcf\xfa\xed\xfe") || is(b"\xca\xfe\xba\xbe") => Err("it is a macOS executable or a Java class"),
         () if !is(b"\x7fELF") || head.len() < 20 => Err("it is not an executable"),
         () if head[4] != ELFCLASS64 => Err("it is a 32-bit executable; only 64-bit ones run"),
         () if head[5] != ELFDATA2LSB || u16::from_le_bytes([head[18], head[19]]) != EM_X86_64 => {
@@ -75,13 +71,8 @@ fn parse(bytes: &[u8]) -> Result<Object, goblin::error::Error> {
     let tagged = |tag| {
         let dynamic = elf.dynamic.iter().flat_map(|dynamic| &dynamic.dyns);
         let texts = dynamic.filter(move |entry| entry.d_tag == tag);
-        let texts =
-            texts.filter_map(|entry| elf.dynstrtab.get_at(usize::try_from(entry.d_val).ok()?));
-        texts
-            .flat_map(|text| text.split(':'))
-            .filter(|part| !part.is_empty())
-            .map(String::from)
-            .collect()
+        let texts = texts.filter_map(|entry| elf.dynstrtab.get_at(usize::try_from(entry.d_val).ok()?));
+        texts.flat_map(|text| text.split(':')).filter(|part| !part.is_empty()).map(String::from).collect()
     };
     Ok(Object {
         interpreter: elf.interpreter.map(PathBuf::from),
@@ -100,11 +91,7 @@ mod tests {
     fn this_very_test_is_an_executable() {
         let object = read(&std::env::current_exe().unwrap()).unwrap();
         assert!(object.interpreter.is_some());
-        assert!(
-            object.needed.iter().any(|name| name == "libc.so.6"),
-            "{:?}",
-            object.needed
-        );
+        assert!(object.needed.iter().any(|name| name == "libc.so.6"), "{:?}", object.needed);
     }
 
     #[test]

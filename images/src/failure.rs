@@ -67,35 +67,22 @@ impl Reason {
 impl Failure {
     /// Input that cannot be used.
     pub fn usage(message: impl Into<String>) -> Failure {
-        Failure {
-            reason: Reason::Usage,
-            message: message.into(),
-        }
+        Failure { reason: Reason::Usage, message: message.into() }
     }
 
     /// Something could not be built.
     pub fn build(message: impl Into<String>) -> Failure {
-        Failure {
-            reason: Reason::Build,
-            message: message.into(),
-        }
+        Failure { reason: Reason::Build, message: message.into() }
     }
 
     /// The virtual machine failed.
     pub fn machine(message: impl Into<String>) -> Failure {
-        Failure {
-            reason: Reason::Machine,
-            message: message.into(),
-        }
+        Failure { reason: Reason::Machine, message: message.into() }
     }
 
     /// A file that the user named: status 2.
     pub fn file(action: &str, path: &Path, error: &io::Error) -> Failure {
-        Failure::usage(format!(
-            "cannot {action} {}: {}",
-            path.display(),
-            reason(error)
-        ))
+        Failure::usage(format!("cannot {action} {}: {}", path.display(), reason(error)))
     }
 
     /// A file of our own, in the cache or below it: status 120, or 2 when the disk is full.
@@ -103,11 +90,7 @@ impl Failure {
         if is_disk_full(error) {
             return Failure::disk_full(path);
         }
-        Failure::build(format!(
-            "cannot {action} {}: {}",
-            path.display(),
-            reason(error)
-        ))
+        Failure::build(format!("cannot {action} {}: {}", path.display(), reason(error)))
     }
 
     /// No room at `path`.
@@ -121,10 +104,7 @@ impl Failure {
 
 /// Whether `error` says that the disk or the quota is used up.
 pub fn is_disk_full(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    )
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// The system's words, without Rust's "(os error N)".

@@ -41,8 +41,5 @@ pub fn check() -> Result<(), Failure> {
 /// The end of a run by a signal that the user sent to the wrapper.
 pub fn ended_by(signal: i32) -> Failure {
     let name = signal_hook::low_level::signal_name(signal).unwrap_or("a signal");
-    Failure {
-        reason: Reason::Signal(signal as u8),
-        message: format!("ended by {name}"),
-    }
+    Failure { reason: Reason::Signal(signal as u8), message: format!("ended by {name}") }
 }

@@ -32,18 +32,12 @@ pub fn read(path: &Path) -> Result<Jar, Failure> {
         )));
     }
     let not_a_jar = |why: String| Failure::usage(format!("not a jar: {} ({why})", path.display()));
-    let mut archive =
-        ZipArchive::new(BufReader::new(file)).map_err(|error| not_a_jar(words(&error)))?;
+    let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|error| not_a_jar(words(&error)))?;
     let text = match archive.by_name("META-INF/MANIFEST.MF") {
         Ok(entry) => {
             let mut bytes = Vec::new();
             let read = entry.take(MANIFEST_MAX).read_to_end(&mut bytes);
-            read.map_err(|error| {
-                not_a_jar(format!(
-                    "its manifest is damaged: {}",
-                    failure::reason(&error)
-                ))
-            })?;
+            read.map_err(|error| not_a_jar(format!("its manifest is damaged: {}", failure::reason(&error))))?;
             String::from_utf8_lossy(&bytes).into_owned()
         }
         Err(ZipError::FileNotFound) => String::new(),
@@ -53,13 +47,8 @@ pub fn read(path: &Path) -> Result<Jar, Failure> {
     let attribute = |name: &str| main_attribute(&text, name);
     let class_path = attribute("Class-Path").unwrap_or_default();
     Ok(Jar {
-        main_class: attribute("Main-Class")
-            .map(|value| value.trim().to_string())
-            .filter(|value| !value.is_empty()),
-        class_path: class_path
-            .split_ascii_whitespace()
-            .filter_map(|entry| local_path(entry, directory))
-            .collect(),
+        main_class: attribute("Main-Class").map(|value| value.trim().to_string()).filter(|value| !value.is_empty()),
+        class_path: class_path.split_ascii_whitespace().filter_map(|entry| local_path(entry, directory)).collect(),
     })
 }
 
@@ -111,11 +100,9 @@ mod tests {
     fn jar(manifest: Option<&str>) -> tempfile::NamedTempFile {
         let file = tempfile::NamedTempFile::new().unwrap();
         let mut zip = zip::ZipWriter::new(file.reopen().unwrap());
-        zip.start_file("A.class", SimpleFileOptions::default())
-            .unwrap();
+        zip.start_file("A.class", SimpleFileOptions::default()).unwrap();
         if let Some(text) = manifest {
-            zip.start_file("META-INF/MANIFEST.MF", SimpleFileOptions::default())
-                .unwrap();
+            zip.start_file("META-INF/MANIFEST.MF", SimpleFileOptions::default()).unwrap();
             zip.write_all(text.as_bytes()).unwrap();
         }
         zip.finish().unwrap();
@@ -129,46 +116,21 @@ mod tests {
         let read = read(file.path()).unwrap();
         assert_eq!(read.main_class.as_deref(), Some("com.example.VeryLongName"));
         let directory = file.path().parent().unwrap();
-        assert_eq!(
-            read.class_path,
-            [
-                directory.join("lib/a.jar"),
-                directory.join("lib/b c.jar"),
-                "/opt/d.jar".into()
-            ]
-        );
+        assert_eq!(read.class_path, [directory.join("lib/a.jar"), directory.join("lib/b c.jar"), "/opt/d.jar".into()]);
     }
 
     #[test]
     fn no_manifest_no_main_class() {
         assert_eq!(read(jar(None).path()).unwrap(), Jar::default());
-        assert_eq!(
-            read(jar(Some("Main-Class: \n")).path()).unwrap().main_class,
-            None
-        );
+        assert_eq!(read(jar(Some("Main-Class: \n")).path()).unwrap().main_class, None);
     }
 
     #[test]
     fn what_is_not_a_jar_says_so() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "hello").unwrap();
-        assert!(
-            read(file.path())
-                .unwrap_err()
-                .message
-                .starts_with("not a jar")
-        );
-        assert!(
-            read(Path::new("/no/such.jar"))
-                .unwrap_err()
-                .message
-                .starts_with("no such jar")
-        );
-        assert!(
-            read(Path::new("/usr"))
-                .unwrap_err()
-                .message
-                .contains("directory")
-        );
+        assert!(read(file.path()).unwrap_err().message.starts_with("not a jar"));
+        assert!(read(Path::new("/no/such.jar")).unwrap_err().message.starts_with("no such jar"));
+        assert!(read(Path::new("/usr")).unwrap_err().message.contains("directory"));
     }
 }

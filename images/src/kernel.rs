@@ -60,19 +60,14 @@ impl Kernel {
 
     /// From an ELF file of the user's.
     pub fn from_file(cache: &Cache, file: &Path) -> Result<Kernel, Failure> {
-        let file = file
-            .canonicalize()
-            .map_err(|error| Failure::file("open the kernel", file, &error))?;
+        let file = file.canonicalize().map_err(|error| Failure::file("open the kernel", file, &error))?;
         let name = Key::new("kernel file").with_path(&file).finish();
         let (image, _) = cache.entry(&format!("kernel-{name}.elf"), |image| {
             let record = Record::of([file.as_path()], Vec::new());
             finish(&file, image)?;
             Ok(record)
         })?;
-        Ok(Kernel {
-            image,
-            unstripped: file,
-        })
+        Ok(Kernel { image, unstripped: file })
     }
 }
 
@@ -94,36 +89,25 @@ fn sources(root: &Path) -> Result<Vec<PathBuf>, Failure> {
         );
         return Err(Failure::usage(message));
     }
-    let walks = SOURCES
-        .iter()
-        .map(|name| WalkDir::new(root.join(name)).sort_by_file_name());
-    Ok(walks
-        .flatten()
-        .flatten()
-        .map(walkdir::DirEntry::into_path)
-        .collect())
+    let walks = SOURCES.iter().map(|name| WalkDir::new(root.join(name)).sort_by_file_name());
+    Ok(walks.flatten().flatten().map(walkdir::DirEntry::into_path).collect())
 }
 
 fn build(root: &Path) -> Result<PathBuf, Failure> {
     let _task = Task::start("building the kernel");
-    let log = tempfile::tempfile()
-        .map_err(|error| Failure::own_file("create a file in", &std::env::temp_dir(), &error))?;
+    let log =
+        tempfile::tempfile().map_err(|error| Failure::own_file("create a file in", &std::env::temp_dir(), &error))?;
     let clone = |file: &fs::File| file.try_clone().map(Stdio::from);
     let (stdout, stderr) = match (clone(&log), clone(&log)) {
         (Ok(stdout), Ok(stderr)) => (stdout, stderr),
         _ => (Stdio::null(), Stdio::null()),
     };
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command
-        .args(["kernel", "--color=never"])
-        .current_dir(root)
-        .stdin(Stdio::null())
-        .stdout(stdout)
-        .stderr(stderr);
+    command.args(["kernel", "--color=never"]).current_dir(root).stdin(Stdio::null()).stdout(stdout).stderr(stderr);
     let mut child = command.spawn().map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => Failure::build(
-            "cargo is missing: install Rust (https://rustup.rs), or put cargo on the PATH",
-        ),
+        io::ErrorKind::NotFound => {
+            Failure::build("cargo is missing: install Rust (https://rustup.rs), or put cargo on the PATH")
+        }
         _ => Failure::build(format!("cannot run cargo: {}", failure::reason(&error))),
     })?;
     let status = loop {
@@ -131,10 +115,7 @@ fn build(root: &Path) -> Result<PathBuf, Failure> {
             Ok(Some(status)) => break status,
             Ok(None) => std::thread::sleep(Duration::from_millis(20)),
             Err(error) => {
-                return Err(Failure::build(format!(
-                    "cargo: {}",
-                    failure::reason(&error)
-                )));
+                return Err(Failure::build(format!("cargo: {}", failure::reason(&error))));
             }
         }
         if let Err(interrupted) = interrupt::check() {
@@ -145,13 +126,9 @@ fn build(root: &Path) -> Result<PathBuf, Failure> {
         }
     };
     if !status.success() {
-        return Err(Failure::build(format!(
-            "the kernel does not build ({status}): {}",
-            first_error(log)
-        )));
+        return Err(Failure::build(format!("the kernel does not build ({status}): {}", first_error(log))));
     }
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     Ok(root.join(target).join("kernel/kernel"))
 }
 
@@ -160,20 +137,14 @@ fn first_error(mut log: fs::File) -> String {
     use std::io::{Read, Seek};
     let mut text = String::new();
     let _ = log.rewind().and_then(|()| log.read_to_string(&mut text));
-    let is_error =
-        |line: &&str| line.starts_with("error") && !line.starts_with("error: could not compile");
-    let line = text
-        .lines()
-        .find(is_error)
-        .or(text.lines().last())
-        .unwrap_or("no message");
+    let is_error = |line: &&str| line.starts_with("error") && !line.starts_with("error: could not compile");
+    let line = text.lines().find(is_error).or(text.lines().last()).unwrap_or("no message");
     format!("{line}; run \"cargo kernel\" to see all")
 }
 
 fn finish(built: &Path, image: &Path) -> Result<(), Failure> {
     let elf = fs::read(built).map_err(|error| Failure::own_file("read", built, &error))?;
-    let out =
-        ksyms::finish(&elf).map_err(|why| Failure::build(format!("{}: {why}", built.display())))?;
+    let out = ksyms::finish(&elf).map_err(|why| Failure::build(format!("{}: {why}", built.display())))?;
     fs::write(image, &out).map_err(|error| Failure::own_file("write", image, &error))?;
     if out.len() as u64 > SIZE_MAX {
         let message = format!(
@@ -197,9 +168,6 @@ mod tests {
         let holds = |name: &str| files.iter().any(|path| path.starts_with(root.join(name)));
         assert!(holds("kernel/src/main.rs") && holds("jvm-host/src") && holds("Cargo.lock"));
         assert!(!holds("images") && !holds("jni-bridge/agent"));
-        assert_eq!(
-            sources(Path::new("/nowhere")).unwrap_err().reason.status(),
-            2
-        );
+        assert_eq!(sources(Path::new("/nowhere")).unwrap_err().reason.status(), 2);
     }
 }

@@ -23,19 +23,14 @@ struct Symbol {
 
 /// The kernel `elf` with the table filled in and everything that is not loaded cut off.
 pub fn finish(elf: &[u8]) -> Result<Vec<u8>, String> {
-    let parsed = Elf::parse(elf)
-        .map_err(|error| format!("the kernel is not a readable ELF file: {error}"))?;
+    let parsed = Elf::parse(elf).map_err(|error| format!("the kernel is not a readable ELF file: {error}"))?;
     let mut out = strip(elf, &parsed)?;
-    let section = parsed
-        .section_headers
-        .iter()
-        .find(|header| parsed.shdr_strtab.get_at(header.sh_name) == Some(SECTION));
+    let section =
+        parsed.section_headers.iter().find(|header| parsed.shdr_strtab.get_at(header.sh_name) == Some(SECTION));
     if let Some(header) = section {
         let start = usize::try_from(header.sh_offset).map_err(|e| e.to_string())?;
         let len = usize::try_from(header.sh_size).map_err(|e| e.to_string())?;
-        let room = out
-            .get_mut(start..start + len)
-            .ok_or("the section .ksyms is not loaded")?;
+        let room = out.get_mut(start..start + len).ok_or("the section .ksyms is not loaded")?;
         let table = table(symbols(&parsed), len);
         room[..table.len()].copy_from_slice(&table);
     }
@@ -48,21 +43,12 @@ fn symbols(elf: &Elf<'_>) -> Vec<Symbol> {
         .syms
         .iter()
         .filter(|symbol| {
-            matches!(symbol.st_type(), STT_FUNC | STT_NOTYPE)
-                && symbol.st_shndx != 0
-                && symbol.st_value >= BASE
+            matches!(symbol.st_type(), STT_FUNC | STT_NOTYPE) && symbol.st_shndx != 0 && symbol.st_value >= BASE
         })
         .filter_map(|symbol| {
             let offset = u32::try_from(symbol.st_value - BASE).ok()?;
-            let name = elf
-                .strtab
-                .get_at(symbol.st_name)
-                .filter(|name| !name.is_empty() && !name.starts_with('.'))?;
-            Some(Symbol {
-                offset,
-                is_local: symbol.st_bind() == STB_LOCAL,
-                name: short(name),
-            })
+            let name = elf.strtab.get_at(symbol.st_name).filter(|name| !name.is_empty() && !name.starts_with('.'))?;
+            Some(Symbol { offset, is_local: symbol.st_bind() == STB_LOCAL, name: short(name) })
         })
         .collect();
     symbols.sort_by(|a, b| (a.offset, a.is_local, &a.name).cmp(&(b.offset, b.is_local, &b.name)));
@@ -74,10 +60,7 @@ fn symbols(elf: &Elf<'_>) -> Vec<Symbol> {
 fn short(name: &str) -> String {
     let mut text = format!("{:#}", rustc_demangle::demangle(name));
     if text.len() > NAME_MAX {
-        let end = (0..=NAME_MAX)
-            .rev()
-            .find(|&end| text.is_char_boundary(end))
-            .unwrap_or(0);
+        let end = (0..=NAME_MAX).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
         text.truncate(end);
     }
     text
@@ -91,18 +74,10 @@ fn table(mut symbols: Vec<Symbol>, room: usize) -> Vec<u8> {
     }
     while !fits(&symbols) && !symbols.is_empty() {
         // Functions that are followed closely by the next one are the small ones: panics are rarely in them.
-        let mut sizes: Vec<u32> = symbols
-            .windows(2)
-            .map(|pair| pair[1].offset - pair[0].offset)
-            .collect();
+        let mut sizes: Vec<u32> = symbols.windows(2).map(|pair| pair[1].offset - pair[0].offset).collect();
         sizes.sort_unstable();
         let small = sizes.get(sizes.len() / 10).copied().unwrap_or(u32::MAX);
-        let next: Vec<u32> = symbols
-            .iter()
-            .skip(1)
-            .map(|symbol| symbol.offset)
-            .chain([u32::MAX])
-            .collect();
+        let next: Vec<u32> = symbols.iter().skip(1).map(|symbol| symbol.offset).chain([u32::MAX]).collect();
         let mut next = next.into_iter();
         symbols.retain(|symbol| next.next().unwrap_or(u32::MAX) - symbol.offset > small);
     }
@@ -133,18 +108,11 @@ fn encode(symbols: &[Symbol]) -> Vec<u8> {
 /// The file up to the end of its last loaded part, with no section headers.
 fn strip(elf: &[u8], parsed: &Elf<'_>) -> Result<Vec<u8>, String> {
     let header = &parsed.header;
-    let ends = parsed
-        .program_headers
-        .iter()
-        .map(|part| part.p_offset + part.p_filesz);
+    let ends = parsed.program_headers.iter().map(|part| part.p_offset + part.p_filesz);
     let headers_end = header.e_phoff + u64::from(header.e_phnum) * u64::from(header.e_phentsize);
     let end = ends.chain([headers_end]).max().unwrap_or(0);
     let end = usize::try_from(end).map_err(|error| error.to_string())?;
-    let mut out = elf
-        .get(..end)
-        .filter(|out| out.len() >= SIZEOF_EHDR)
-        .ok_or("the kernel file is cut short")?
-        .to_vec();
+    let mut out = elf.get(..end).filter(|out| out.len() >= SIZEOF_EHDR).ok_or("the kernel file is cut short")?.to_vec();
     // e_shoff; e_shentsize, e_shnum, e_shstrndx: System V ABI, "ELF Header".
     out[0x28..0x30].fill(0);
     out[0x3a..0x40].fill(0);
@@ -156,45 +124,22 @@ mod tests {
     use super::*;
 
     fn symbol(offset: u32, is_local: bool, name: &str) -> Symbol {
-        Symbol {
-            offset,
-            is_local,
-            name: name.into(),
-        }
+        Symbol { offset, is_local, name: name.into() }
     }
 
     /// The reader's side, as in the kernel.
     fn look_up(table: &[u8], wanted: u32) -> Option<String> {
-        let word = |index: usize| {
-            Some(u32::from_le_bytes(
-                table.get(index * 4..index * 4 + 4)?.try_into().ok()?,
-            ))
-        };
+        let word = |index: usize| Some(u32::from_le_bytes(table.get(index * 4..index * 4 + 4)?.try_into().ok()?));
         assert_eq!(word(0)?, MAGIC);
-        let index = (0..word(1)? as usize)
-            .rev()
-            .find(|&index| word(2 + 2 * index).unwrap() <= wanted)?;
+        let index = (0..word(1)? as usize).rev().find(|&index| word(2 + 2 * index).unwrap() <= wanted)?;
         let name = &table[word(3 + 2 * index)? as usize..];
         Some(String::from_utf8(name.split(|&byte| byte == 0).next()?.to_vec()).unwrap())
     }
 
     #[test]
     fn every_address_finds_its_function() {
-        let table = table(
-            vec![
-                symbol(16, false, "a"),
-                symbol(64, true, "b"),
-                symbol(80, false, "a"),
-            ],
-            1000,
-        );
-        let cases = [
-            (0, None),
-            (16, Some("a")),
-            (63, Some("a")),
-            (64, Some("b")),
-            (9999, Some("a")),
-        ];
+        let table = table(vec![symbol(16, false, "a"), symbol(64, true, "b"), symbol(80, false, "a")], 1000);
+        let cases = [(0, None), (16, Some("a")), (63, Some("a")), (64, Some("b")), (9999, Some("a"))];
         for (address, name) in cases {
             assert_eq!(look_up(&table, address).as_deref(), name, "{address}");
         }
@@ -202,16 +147,9 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_dropped_local_ones_first() {
-        let all = || {
-            (0..50)
-                .map(|n| symbol(n * n * 16, n % 2 == 0, &format!("function{n}")))
-                .collect::<Vec<_>>()
-        };
+        let all = || (0..50).map(|n| symbol(n * n * 16, n % 2 == 0, &format!("function{n}"))).collect::<Vec<_>>();
         let globals = table(all(), 600);
-        assert!(
-            globals.len() <= 600
-                && look_up(&globals, 49 * 49 * 16).as_deref() == Some("function49")
-        );
+        assert!(globals.len() <= 600 && look_up(&globals, 49 * 49 * 16).as_deref() == Some("function49"));
         assert!(table(all(), 100).len() <= 100);
         assert_eq!(table(all(), 8).len(), 8);
     }

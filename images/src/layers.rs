@@ -58,27 +58,15 @@ pub fn base_tree(jdk: Option<&Jdk>, locales: &[String]) -> Result<Tree, Failure>
 /// The layer with jar, classes or executable, the working directory, additions and /etc.
 pub fn application(cache: &Cache, application: &Application) -> Result<Layer, Failure> {
     let name = format!("app-{}.erofs", application.key().finish());
-    build(
-        cache,
-        name,
-        "building the layer with the application",
-        || application.tree(),
-    )
+    build(cache, name, "building the layer with the application", || application.tree())
 }
 
 /// A layer with any content; `name` decides which older one it replaces.
-pub fn custom(
-    cache: &Cache,
-    name: &str,
-    tree: impl FnOnce() -> Result<Tree, Failure>,
-) -> Result<Layer, Failure> {
+pub fn custom(cache: &Cache, name: &str, tree: impl FnOnce() -> Result<Tree, Failure>) -> Result<Layer, Failure> {
     let key = Key::new("custom").with(name).finish();
-    build(
-        cache,
-        format!("custom-{key}.erofs"),
-        &format!("building the layer {name}"),
-        || tree().map(|tree| (tree, Vec::new())),
-    )
+    build(cache, format!("custom-{key}.erofs"), &format!("building the layer {name}"), || {
+        tree().map(|tree| (tree, Vec::new()))
+    })
 }
 
 fn build(
@@ -98,12 +86,7 @@ fn build(
         mkfs::write(&tree, image)?;
         Ok(record)
     })?;
-    let of = |prefix: &'static str| {
-        record
-            .notes
-            .iter()
-            .filter_map(move |note| note.strip_prefix(prefix))
-    };
+    let of = |prefix: &'static str| record.notes.iter().filter_map(move |note| note.strip_prefix(prefix));
     Ok(Layer {
         image,
         binds: of("bind ").filter_map(bind_of).collect(),
@@ -122,16 +105,12 @@ fn note_of(bind: &wire::Bind) -> String {
 
 fn bind_of(note: &str) -> Option<wire::Bind> {
     let (from, to) = note.split_once(' ')?;
-    Some(wire::Bind {
-        from: wire::escape::decode(from).ok()?,
-        to: wire::escape::decode(to).ok()?,
-    })
+    Some(wire::Bind { from: wire::escape::decode(from).ok()?, to: wire::escape::decode(to).ok()? })
 }
 
 /// The names in LANG and LC_*.
 pub fn locales() -> Vec<String> {
-    let is_locale =
-        |name: &std::ffi::OsStr| name == "LANG" || name.as_encoded_bytes().starts_with(b"LC_");
+    let is_locale = |name: &std::ffi::OsStr| name == "LANG" || name.as_encoded_bytes().starts_with(b"LC_");
     let mut names: Vec<String> = std::env::vars_os()
         .filter(|(name, _)| is_locale(name))
         .filter_map(|(_, value)| value.into_string().ok())

@@ -25,10 +25,7 @@ pub struct LdCache {
 impl LdCache {
     /// The host's; empty when it has none or none of this format.
     pub fn of_host() -> LdCache {
-        std::fs::read(PATH)
-            .ok()
-            .and_then(|bytes| parse(&bytes))
-            .unwrap_or_default()
+        std::fs::read(PATH).ok().and_then(|bytes| parse(&bytes)).unwrap_or_default()
     }
 
     /// Where the library `name` is.
@@ -50,9 +47,7 @@ fn parse(bytes: &[u8]) -> Option<LdCache> {
     }
     let mut cache = LdCache::default();
     for index in 0..word(bytes, 20)? as usize {
-        let entry = bytes
-            .get(HEADER_LEN + index * ENTRY_LEN..)?
-            .get(..ENTRY_LEN)?;
+        let entry = bytes.get(HEADER_LEN + index * ENTRY_LEN..)?.get(..ENTRY_LEN)?;
         let is_plain = entry[16..24].iter().all(|&byte| byte == 0);
         if word(entry, 0)? == X86_64_LIBC6 && is_plain {
             let name = text(bytes, word(entry, 4)?)?;
@@ -65,10 +60,7 @@ fn parse(bytes: &[u8]) -> Option<LdCache> {
 }
 
 fn word(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes
-        .get(at..at + 4)
-        .and_then(|word| word.try_into().ok())
-        .map(u32::from_le_bytes)
+    bytes.get(at..at + 4).and_then(|word| word.try_into().ok()).map(u32::from_le_bytes)
 }
 
 fn text(bytes: &[u8], at: u32) -> Option<&[u8]> {

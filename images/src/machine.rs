@@ -111,13 +111,7 @@ impl Machine {
         args.pair("-smp", self.cpus.to_string());
         args.pair("-m", format!("{}k", self.memory_bytes / 1024));
         // Unreserved: a guest larger than the host's free memory starts, and uses what it touches.
-        args.pair(
-            "-object",
-            format!(
-                "memory-backend-ram,id=ram,size={}k,reserve=off",
-                self.memory_bytes / 1024
-            ),
-        );
+        args.pair("-object", format!("memory-backend-ram,id=ram,size={}k,reserve=off", self.memory_bytes / 1024));
         for fixed in ["-nodefaults", "-no-user-config", "-no-reboot"] {
             args.one(fixed);
         }
@@ -127,10 +121,7 @@ impl Machine {
         }
         args.pair("-device", "isa-debug-exit,iobase=0x501,iosize=4");
         args.pair("-object", "rng-random,id=entropy,filename=/dev/urandom");
-        args.pair(
-            "-device",
-            format!("{},rng=entropy", self.device("virtio-rng")),
-        );
+        args.pair("-device", format!("{},rng=entropy", self.device("virtio-rng")));
         for (layer, serial) in self.layers.iter().zip(wire::LAYER_SERIALS) {
             self.disk(&mut args, serial, &layer.image, false);
         }
@@ -151,38 +142,22 @@ impl Machine {
     /// The arguments that connect the machine to this process by inherited descriptors.
     pub fn connections(&self, ends: &GuestEnds) -> Vec<OsString> {
         let mut args = Arguments(Vec::new());
-        args.pair(
-            "-chardev",
-            format!("socket,id=log,fd={}", ends.log.as_raw_fd()),
-        );
+        args.pair("-add-fd", format!("fd={},set=2", ends.log.as_raw_fd()));
+        args.pair("-chardev", "file,id=log,path=/dev/fdset/2,append=on");
         args.pair("-serial", "chardev:log");
-        args.pair(
-            "-device",
-            format!("{},id=ports,max_ports=8", self.device("virtio-serial")),
-        );
+        args.pair("-device", format!("{},id=ports,max_ports=8", self.device("virtio-serial")));
         for (id, name, end) in ends.ports() {
             args.pair("-chardev", format!("socket,id={id},fd={}", end.as_raw_fd()));
-            args.pair(
-                "-device",
-                format!("virtserialport,bus=ports.0,chardev={id},name={name}"),
-            );
+            args.pair("-device", format!("virtserialport,bus=ports.0,chardev={id},name={name}"));
         }
         if let Some(manifest) = &ends.manifest {
             args.pair("-add-fd", format!("fd={},set=1", manifest.as_raw_fd()));
             let serial = wire::MANIFEST_SERIAL;
             args.pair(
                 "-drive",
-                format!(
-                    "if=none,id={serial},format=raw,read-only=on,file=/dev/fdset/1,file.locking=off"
-                ),
+                format!("if=none,id={serial},format=raw,read-only=on,file=/dev/fdset/1,file.locking=off"),
             );
-            args.pair(
-                "-device",
-                format!(
-                    "{},drive={serial},serial={serial}",
-                    self.device("virtio-blk")
-                ),
-            );
+            args.pair("-device", format!("{},drive={serial},serial={serial}", self.device("virtio-blk")));
         }
         args.0.extend(self.qemu_args.iter().cloned());
         args.0
@@ -190,18 +165,10 @@ impl Machine {
 
     fn disk(&self, args: &mut Arguments, serial: &str, file: &Path, is_writable: bool) {
         let read_only = if is_writable { "off" } else { "on" };
-        let mut drive = OsString::from(format!(
-            "if=none,id={serial},format=raw,read-only={read_only},file="
-        ));
+        let mut drive = OsString::from(format!("if=none,id={serial},format=raw,read-only={read_only},file="));
         drive.push(double_commas(file));
         args.pair("-drive", drive);
-        args.pair(
-            "-device",
-            format!(
-                "{},drive={serial},serial={serial}",
-                self.device("virtio-blk")
-            ),
-        );
+        args.pair("-device", format!("{},drive={serial},serial={serial}", self.device("virtio-blk")));
     }
 
     pub(crate) fn device(&self, name: &str) -> String {
@@ -220,18 +187,13 @@ impl Machine {
 /// Refuses sizes with which no program could start.
 pub fn check_sizes(memory_bytes: u64, cpus: u32) -> Result<(), Failure> {
     if memory_bytes < MEMORY_MIN {
-        let (given, least) = (
-            crate::size::show(memory_bytes),
-            crate::size::show(MEMORY_MIN),
-        );
+        let (given, least) = (crate::size::show(memory_bytes), crate::size::show(MEMORY_MIN));
         return Err(Failure::usage(format!(
             "--memory {given} is too small to start; the least is {least}, and Java needs 64 MiB or more"
         )));
     }
     if cpus == 0 || cpus > CPUS_MAX {
-        return Err(Failure::usage(format!(
-            "--cpus {cpus} is not between 1 and {CPUS_MAX}"
-        )));
+        return Err(Failure::usage(format!("--cpus {cpus} is not between 1 and {CPUS_MAX}")));
     }
     Ok(())
 }
@@ -265,39 +227,21 @@ mod tests {
     use super::*;
 
     fn machine() -> Machine {
-        Machine::new(Kernel {
-            image: "/k,e.elf".into(),
-            unstripped: "/k".into(),
-        })
+        Machine::new(Kernel { image: "/k,e.elf".into(), unstripped: "/k".into() })
     }
 
     #[test]
     fn layers_become_disks_with_serials_and_commas_are_doubled() {
         let mut machine = machine();
-        machine.add_layer(Layer {
-            image: "/a,b".into(),
-            binds: vec![],
-            warnings: vec![],
-            is_new: false,
-        });
-        let text = machine
-            .arguments()
-            .join(std::ffi::OsStr::new(" "))
-            .into_string()
-            .unwrap();
+        machine.add_layer(Layer { image: "/a,b".into(), binds: vec![], warnings: vec![], is_new: false });
+        let text = machine.arguments().join(std::ffi::OsStr::new(" ")).into_string().unwrap();
         assert!(
-            text.contains(
-                "file=/a,,b -device virtio-blk-pci,disable-legacy=on,drive=root0,serial=root0"
-            ),
+            text.contains("file=/a,,b -device virtio-blk-pci,disable-legacy=on,drive=root0,serial=root0"),
             "{text}"
         );
         assert!(text.contains("-kernel /k,e.elf"), "{text}");
         machine.kind = Kind::Microvm;
-        let text = machine
-            .arguments()
-            .join(std::ffi::OsStr::new(" "))
-            .into_string()
-            .unwrap();
+        let text = machine.arguments().join(std::ffi::OsStr::new(" ")).into_string().unwrap();
         assert!(text.contains("virtio-blk-device,drive=root0"), "{text}");
     }
 

@@ -25,8 +25,7 @@ pub fn write(tree: &Tree, image: &Path) -> Result<(), Failure> {
     let scratch = image.with_extension("tree");
     fs::create_dir(&scratch).map_err(|error| Failure::own_file("create", &scratch, &error))?;
     let made = lay_out(tree, &scratch).and_then(|()| run_mkfs(image, &scratch));
-    let removed =
-        fs::remove_dir_all(&scratch).map_err(|error| Failure::own_file("remove", &scratch, &error));
+    let removed = fs::remove_dir_all(&scratch).map_err(|error| Failure::own_file("remove", &scratch, &error));
     made.and(removed)
 }
 
@@ -44,24 +43,17 @@ fn lay_out(tree: &Tree, root: &Path) -> Result<(), Failure> {
             }
             Node::File(host) => place_file(host, &to),
             Node::Link(target) => symlink(target, &to).and_then(|()| set_time(&to, OWN_TIME, 0)),
-            Node::Text(content) => {
-                fs::write(&to, content).and_then(|()| set_time(&to, OWN_TIME, 0))
-            }
+            Node::Text(content) => fs::write(&to, content).and_then(|()| set_time(&to, OWN_TIME, 0)),
         };
         done.map_err(|error| match node {
-            Node::File(host) if !failure::is_disk_full(&error) => {
-                Failure::file("read", host, &error)
-            }
+            Node::File(host) if !failure::is_disk_full(&error) => Failure::file("read", host, &error),
             _ => Failure::own_file("write", &to, &error),
         })?;
     }
     // Filling a directory changes its time: the times come last, and modes that forbid writing too.
     for (to, host) in directories.iter().rev() {
         let (mode, time) = match host.and_then(|host| fs::symlink_metadata(host).ok()) {
-            Some(meta) => (
-                meta.mode() & 0o7777 | 0o500,
-                (meta.mtime(), meta.mtime_nsec()),
-            ),
+            Some(meta) => (meta.mode() & 0o7777 | 0o500, (meta.mtime(), meta.mtime_nsec())),
             None => (0o755, (OWN_TIME, 0)),
         };
         let set = fs::set_permissions(to, fs::Permissions::from_mode(mode | 0o700))
@@ -82,60 +74,28 @@ fn place_file(host: &Path, to: &Path) -> io::Result<()> {
 }
 
 fn set_time(path: &Path, seconds: i64, nanoseconds: i64) -> io::Result<()> {
-    let time = Timespec {
-        tv_sec: seconds,
-        tv_nsec: nanoseconds,
-    };
-    let times = Timestamps {
-        last_access: time,
-        last_modification: time,
-    };
-    Ok(rustix::fs::utimensat(
-        CWD,
-        path,
-        &times,
-        AtFlags::SYMLINK_NOFOLLOW,
-    )?)
+    let time = Timespec { tv_sec: seconds, tv_nsec: nanoseconds };
+    let times = Timestamps { last_access: time, last_modification: time };
+    Ok(rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
 fn run_mkfs(image: &Path, root: &Path) -> Result<(), Failure> {
     let mut command = Command::new("mkfs.erofs");
-    command
-        .args([
-            "--quiet",
-            "-Enoinline_data",
-            "-x-1",
-            "--all-root",
-            "-U",
-            UUID,
-        ])
-        .arg(image)
-        .arg(root);
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped());
+    command.args(["--quiet", "-Enoinline_data", "-x-1", "--all-root", "-U", UUID]).arg(image).arg(root);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     // It lies in /usr/sbin on some systems, which is not on every user's PATH.
     let path = std::env::var("PATH").unwrap_or_default();
     command.env("PATH", format!("{path}:/usr/sbin:/sbin"));
     let mut child = command.spawn().map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => {
-            Failure::usage("mkfs.erofs is missing; run: apt-get install erofs-utils")
-        }
-        _ => Failure::build(format!(
-            "cannot run mkfs.erofs: {}",
-            failure::reason(&error)
-        )),
+        io::ErrorKind::NotFound => Failure::usage("mkfs.erofs is missing; run: apt-get install erofs-utils"),
+        _ => Failure::build(format!("cannot run mkfs.erofs: {}", failure::reason(&error))),
     })?;
     loop {
         match child.try_wait() {
             Ok(Some(_)) => break,
             Ok(None) => std::thread::sleep(Duration::from_millis(5)),
             Err(error) => {
-                return Err(Failure::build(format!(
-                    "mkfs.erofs: {}",
-                    failure::reason(&error)
-                )));
+                return Err(Failure::build(format!("mkfs.erofs: {}", failure::reason(&error))));
             }
         }
         if let Err(interrupted) = interrupt::check() {
@@ -144,9 +104,8 @@ fn run_mkfs(image: &Path, root: &Path) -> Result<(), Failure> {
             return Err(interrupted);
         }
     }
-    let output = child
-        .wait_with_output()
-        .map_err(|error| Failure::build(format!("mkfs.erofs: {}", failure::reason(&error))))?;
+    let output =
+        child.wait_with_output().map_err(|error| Failure::build(format!("mkfs.erofs: {}", failure::reason(&error))))?;
     if output.status.success() {
         return Ok(());
     }
@@ -154,22 +113,14 @@ fn run_mkfs(image: &Path, root: &Path) -> Result<(), Failure> {
     if text.contains("No space left") || disk_is_full(image) {
         return Err(Failure::disk_full(image));
     }
-    let last = text
-        .lines()
-        .rfind(|line| !line.trim().is_empty())
-        .unwrap_or("no message")
-        .trim();
-    Err(Failure::build(format!(
-        "mkfs.erofs failed ({}): {last}",
-        output.status
-    )))
+    let last = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no message").trim();
+    Err(Failure::build(format!("mkfs.erofs failed ({}): {last}", output.status)))
 }
 
 /// mkfs.erofs 1.5 reports a full disk as an I/O error of another name.
 fn disk_is_full(image: &Path) -> bool {
     let directory = image.parent().unwrap_or(Path::new("/"));
-    rustix::fs::statvfs(directory)
-        .is_ok_and(|stat| stat.f_bavail.saturating_mul(stat.f_frsize) < 1 << 20)
+    rustix::fs::statvfs(directory).is_ok_and(|stat| stat.f_bavail.saturating_mul(stat.f_frsize) < 1 << 20)
 }
 
 #[cfg(test)]
@@ -178,11 +129,7 @@ mod tests {
     use crate::tree::{Limits, OutsideLinks};
 
     fn dump(image: &Path, path: &str) -> String {
-        let output = Command::new("dump.erofs")
-            .arg(format!("--path={path}"))
-            .arg(image)
-            .output()
-            .unwrap();
+        let output = Command::new("dump.erofs").arg(format!("--path={path}")).arg(image).output().unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
@@ -195,41 +142,15 @@ mod tests {
         set_time(&source.join("file"), 1_600_000_000, 123_456_789).unwrap();
         symlink("file", source.join("link")).unwrap();
         let mut tree = Tree::new();
-        tree.add_directory(
-            &source,
-            Path::new("/data"),
-            Limits::NONE,
-            OutsideLinks::Keep,
-            |_| false,
-        )
-        .ok()
-        .unwrap();
+        tree.add_directory(&source, Path::new("/data"), Limits::NONE, OutsideLinks::Keep, |_| false).ok().unwrap();
         tree.text(Path::new("/etc/hosts"), "127.0.0.1 localhost\n");
         let image = dir.path().join("image");
         write(&tree, &image).unwrap();
-        assert!(
-            Command::new("fsck.erofs")
-                .arg(&image)
-                .output()
-                .unwrap()
-                .status
-                .success()
-        );
+        assert!(Command::new("fsck.erofs").arg(&image).output().unwrap().status.success());
         let file = dump(&image, "/data/file");
-        assert!(
-            file.contains("Size: 5000") && file.contains("2020-09-13"),
-            "{file}"
-        );
-        assert!(
-            dump(&image, "/data/link").contains("symlink"),
-            "{}",
-            dump(&image, "/data/link")
-        );
+        assert!(file.contains("Size: 5000") && file.contains("2020-09-13"), "{file}");
+        assert!(dump(&image, "/data/link").contains("symlink"), "{}", dump(&image, "/data/link"));
         assert!(dump(&image, "/etc/hosts").contains("Size: 20"));
-        assert_eq!(
-            fs::read_dir(dir.path()).unwrap().count(),
-            2,
-            "the scratch folder is gone"
-        );
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "the scratch folder is gone");
     }
 }

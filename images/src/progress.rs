@@ -25,10 +25,7 @@ impl Task {
                 show(&what, &wait);
             }
         });
-        Task {
-            finished: Some(finished),
-            shower: Some(shower),
-        }
+        Task { finished: Some(finished), shower: Some(shower) }
     }
 }
 

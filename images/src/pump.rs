@@ -2,6 +2,7 @@
 
 use crate::session::Event;
 use rustix::event::{PollFd, PollFlags, poll};
+use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -50,21 +51,14 @@ pub fn output(stream: Stream, mut port: UnixStream, sink: Sink, events: Sender<E
         let problem = match &sink {
             Sink::Inherit if stream == Stream::Stdout => {
                 let out = std::io::stdout();
-                copy(stream, &mut port, Some(out.as_fd()), &events, |bytes| {
-                    write_all(out.as_fd(), bytes)
-                })
+                copy(stream, &mut port, Some(out.as_fd()), &events, |bytes| write_all(out.as_fd(), bytes))
             }
             Sink::Inherit => {
                 let err = std::io::stderr();
-                copy(stream, &mut port, Some(err.as_fd()), &events, |bytes| {
-                    write_all(err.as_fd(), bytes)
-                })
+                copy(stream, &mut port, Some(err.as_fd()), &events, |bytes| write_all(err.as_fd(), bytes))
             }
             Sink::Memory(memory) => copy(stream, &mut port, None, &events, |bytes| {
-                memory
-                    .lock()
-                    .unwrap_or_else(std::sync::PoisonError::into_inner)
-                    .extend_from_slice(bytes);
+                memory.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend_from_slice(bytes);
                 Ok(())
             }),
         };
@@ -99,10 +93,7 @@ fn copy(
             Err(error) if error.kind() == ErrorKind::BrokenPipe => return None,
             Err(error) => return Some(crate::failure::reason(&error)),
         }
-        let _ = events.send(Event::Moved {
-            stream,
-            bytes: len as u64,
-        });
+        let _ = events.send(Event::Moved { stream, bytes: len as u64 });
     }
 }
 
@@ -115,10 +106,8 @@ enum Ready {
 /// Waits for bytes from the port, or for the sink's reader to go away.
 fn wait(port: BorrowedFd<'_>, sink: BorrowedFd<'_>) -> Ready {
     loop {
-        let mut fds = [
-            PollFd::from_borrowed_fd(port, PollFlags::IN),
-            PollFd::from_borrowed_fd(sink, PollFlags::empty()),
-        ];
+        let mut fds =
+            [PollFd::from_borrowed_fd(port, PollFlags::IN), PollFd::from_borrowed_fd(sink, PollFlags::empty())];
         match poll(&mut fds, None) {
             Err(rustix::io::Errno::INTR) => continue,
             Err(_) => return Ready::Port,
@@ -193,7 +182,7 @@ pub fn control(mut port: UnixStream, events: Sender<Event>) {
 }
 
 /// Reads the kernel's log to its end.
-pub fn log(mut port: UnixStream, events: Sender<Event>) {
+pub fn log(mut port: File, events: Sender<Event>) {
     thread::spawn(move || {
         let mut buffer = vec![0; CHUNK];
         let mut pending = Vec::new();
@@ -201,21 +190,17 @@ pub fn log(mut port: UnixStream, events: Sender<Event>) {
             pending.extend_from_slice(&buffer[..len]);
             while let Some(end) = pending.iter().position(|&byte| byte == b'\n') {
                 let line: Vec<u8> = pending.drain(..=end).collect();
-                let _ = events.send(Event::Log(
-                    String::from_utf8_lossy(&line).trim_end().to_string(),
-                ));
+                let _ = events.send(Event::Log(String::from_utf8_lossy(&line).trim_end().to_string()));
             }
         }
         if !pending.is_empty() {
-            let _ = events.send(Event::Log(
-                String::from_utf8_lossy(&pending).trim_end().to_string(),
-            ));
+            let _ = events.send(Event::Log(String::from_utf8_lossy(&pending).trim_end().to_string()));
         }
         let _ = events.send(Event::LogEnded);
     });
 }
 
-fn read(port: &mut UnixStream, buffer: &mut [u8]) -> Option<usize> {
+fn read(port: &mut impl Read, buffer: &mut [u8]) -> Option<usize> {
     loop {
         match port.read(buffer) {
             Ok(0) => return None,

@@ -119,10 +119,7 @@ impl Outcome {
     /// The failure as an error, if there was one.
     pub fn check(&self) -> Result<(), Failure> {
         match &self.failure {
-            Some((reason, message)) => Err(Failure {
-                reason: *reason,
-                message: message.clone(),
-            }),
+            Some((reason, message)) => Err(Failure { reason: *reason, message: message.clone() }),
             None => Ok(()),
         }
     }
@@ -152,46 +149,23 @@ pub fn run(machine: &Machine, manifest: &Manifest, options: Options) -> Result<O
     }
     let child = Child::start(machine, guest, events.clone())?;
     let clone = |port: &std::os::unix::net::UnixStream| {
-        port.try_clone().map_err(|error| {
-            Failure::machine(format!(
-                "no descriptors left: {}",
-                crate::failure::reason(&error)
-            ))
-        })
+        port.try_clone()
+            .map_err(|error| Failure::machine(format!("no descriptors left: {}", crate::failure::reason(&error))))
     };
     let control = clone(&host.control)?;
-    pump::output(
-        Stream::Stdout,
-        host.stdout,
-        options.stdout.clone(),
-        events.clone(),
-    );
-    pump::output(
-        Stream::Stderr,
-        host.stderr,
-        options.stderr.clone(),
-        events.clone(),
-    );
+    pump::output(Stream::Stdout, host.stdout, options.stdout.clone(), events.clone());
+    pump::output(Stream::Stderr, host.stderr, options.stderr.clone(), events.clone());
     pump::control(host.control, events.clone());
     pump::log(host.log, events.clone());
     drop(events);
-    Ok(State::new(
-        machine, manifest, options, collector, child, control, host.stdin,
-    )
-    .run(&inbox))
+    Ok(State::new(machine, manifest, options, collector, child, control, host.stdin).run(&inbox))
 }
 
 /// Passes signals on as events. The handlers stay for the rest of the process: it ends with the session.
 fn listen_for_signals(events: Sender<Event>) -> Result<(), Failure> {
-    let wanted = crate::interrupt::FORWARDED
-        .into_iter()
-        .chain([signal_hook::consts::SIGWINCH]);
-    let mut signals = signal_hook::iterator::Signals::new(wanted).map_err(|error| {
-        Failure::machine(format!(
-            "cannot listen for signals: {}",
-            crate::failure::reason(&error)
-        ))
-    })?;
+    let wanted = crate::interrupt::FORWARDED.into_iter().chain([signal_hook::consts::SIGWINCH]);
+    let mut signals = signal_hook::iterator::Signals::new(wanted)
+        .map_err(|error| Failure::machine(format!("cannot listen for signals: {}", crate::failure::reason(&error))))?;
     thread::spawn(move || {
         for signal in signals.forever() {
             if events.send(Event::Signal(signal)).is_err() {

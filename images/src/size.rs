@@ -3,9 +3,7 @@
 /// Bytes that `text` means. K, M, G, T are powers of 1024, in either case, with or without `B` or `iB`.
 pub fn parse(text: &str) -> Result<u64, String> {
     let wrong = || format!("\"{text}\" is not a size; write for example 512M or 2G");
-    let split = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
+    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let shift = match unit.to_ascii_lowercase().as_str() {
         "" | "b" => 0,
@@ -29,12 +27,9 @@ pub fn parse(text: &str) -> Result<u64, String> {
             }
             let numerator: u64 = fraction.parse().map_err(|_| wrong())?;
             let denominator = 10u128.pow(fraction.len() as u32);
-            let part = u64::try_from(u128::from(numerator) * u128::from(unit_bytes) / denominator)
-                .map_err(|_| too_large())?;
-            whole
-                .checked_mul(unit_bytes)
-                .and_then(|bytes| bytes.checked_add(part))
-                .ok_or_else(too_large)
+            let part =
+                u64::try_from(u128::from(numerator) * u128::from(unit_bytes) / denominator).map_err(|_| too_large())?;
+            whole.checked_mul(unit_bytes).and_then(|bytes| bytes.checked_add(part)).ok_or_else(too_large)
         }
     }
 }
@@ -75,17 +70,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for text in [
-            "",
-            "M",
-            "-1M",
-            "1..5G",
-            "1.G",
-            "12Q",
-            "1 G",
-            "99999999T",
-            "18446744073709551616",
-        ] {
+        for text in ["", "M", "-1M", "1..5G", "1.G", "12Q", "1 G", "99999999T", "18446744073709551616"] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

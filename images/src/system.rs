@@ -41,16 +41,10 @@ const DIRECTORIES: [&str; 7] = [
     "/var/cache/fontconfig",
 ];
 /// Fonts, the first of these that the host has: one family is enough for programs that draw text.
-const FONTS: [&str; 3] = [
-    "/usr/share/fonts/truetype/dejavu",
-    "/usr/share/fonts/truetype/liberation",
-    "/usr/share/fonts/truetype",
-];
+const FONTS: [&str; 3] =
+    ["/usr/share/fonts/truetype/dejavu", "/usr/share/fonts/truetype/liberation", "/usr/share/fonts/truetype"];
 /// Larger font directories are left out.
-const FONTS_MAX: Limits = Limits {
-    entries: 1000,
-    bytes: 64 << 20,
-};
+const FONTS_MAX: Limits = Limits { entries: 1000, bytes: 64 << 20 };
 
 /// In the application layer.
 const ETC: [&str; 17] = [
@@ -74,10 +68,8 @@ const ETC: [&str; 17] = [
 ];
 
 /// Directories that must exist for the guest to mount on, or because programs take them for granted.
-const EMPTY: [&str; 12] = [
-    "/proc", "/sys", "/dev", "/tmp", "/run", "/root", "/home", "/mnt", "/opt", "/srv", "/var/lib",
-    "/var/log",
-];
+const EMPTY: [&str; 12] =
+    ["/proc", "/sys", "/dev", "/tmp", "/run", "/root", "/home", "/mnt", "/opt", "/srv", "/var/lib", "/var/log"];
 
 /// The base layer's part.
 pub fn add_base(tree: &mut Tree, resolver: &Resolver, locales: &[String]) -> Result<(), Failure> {
@@ -99,9 +91,7 @@ pub fn add_base(tree: &mut Tree, resolver: &Resolver, locales: &[String]) -> Res
         let zone_copies = |entry: &DirEntry| {
             entry.depth() == 1
                 && directory.ends_with("zoneinfo")
-                && ["right", "posix"]
-                    .iter()
-                    .any(|name| entry.file_name() == *name)
+                && ["right", "posix"].iter().any(|name| entry.file_name() == *name)
         };
         add_directory(tree, Path::new(directory), Limits::NONE, zone_copies);
     }
@@ -117,23 +107,15 @@ pub fn add_base(tree: &mut Tree, resolver: &Resolver, locales: &[String]) -> Res
 
 /// The data of the locales in use, from the archive or from a directory of their own.
 fn add_locales(tree: &mut Tree, locales: &[String]) {
-    let beyond_c = locales
-        .iter()
-        .filter(|name| !matches!(name.split('.').next(), Some("C" | "POSIX" | "")));
+    let beyond_c = locales.iter().filter(|name| !matches!(name.split('.').next(), Some("C" | "POSIX" | "")));
     let mut uses_archive = false;
     for name in beyond_c {
         uses_archive = true;
         let (language, codeset) = name.split_once('.').unwrap_or((name, ""));
         // glibc's directories have the code set in lower case without punctuation: en_US.utf8.
-        let codeset: String = codeset
-            .chars()
-            .filter(char::is_ascii_alphanumeric)
-            .collect::<String>()
-            .to_ascii_lowercase();
-        for directory in [
-            format!("/usr/lib/locale/{language}.{codeset}"),
-            format!("/usr/lib/locale/{language}"),
-        ] {
+        let codeset: String =
+            codeset.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+        for directory in [format!("/usr/lib/locale/{language}.{codeset}"), format!("/usr/lib/locale/{language}")] {
             add_directory(tree, Path::new(&directory), Limits::NONE, |_| false);
         }
     }
@@ -154,31 +136,16 @@ pub fn add_etc(tree: &mut Tree, resolver: &Resolver, hostname: &str) -> Result<(
     tree.text(Path::new("/etc/hostname"), format!("{hostname}\n"));
     let hosts = Path::new("/etc/hosts");
     tree.depends_on(hosts);
-    tree.text(
-        hosts,
-        hosts_file(
-            &std::fs::read_to_string(hosts).unwrap_or_default(),
-            hostname,
-        ),
-    );
+    tree.text(hosts, hosts_file(&std::fs::read_to_string(hosts).unwrap_or_default(), hostname));
     Ok(())
 }
 
 /// `host`, the host's /etc/hosts, with `hostname` in it: getLocalHost then answers at once.
 fn hosts_file(host: &str, hostname: &str) -> String {
     let names = |line: &str| {
-        line.split('#')
-            .next()
-            .unwrap_or("")
-            .split_ascii_whitespace()
-            .skip(1)
-            .map(String::from)
-            .collect::<Vec<_>>()
+        line.split('#').next().unwrap_or("").split_ascii_whitespace().skip(1).map(String::from).collect::<Vec<_>>()
     };
-    let knows = |name: &str| {
-        host.lines()
-            .any(|line| names(line).iter().any(|known| known == name))
-    };
+    let knows = |name: &str| host.lines().any(|line| names(line).iter().any(|known| known == name));
     let mut text = host.to_string();
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
@@ -194,12 +161,8 @@ fn hosts_file(host: &str, hostname: &str) -> String {
 
 /// The services that an nsswitch.conf names.
 fn services(nsswitch: &str) -> Vec<String> {
-    let lines = nsswitch
-        .lines()
-        .map(|line| line.split('#').next().unwrap_or(""));
-    let words = lines
-        .filter_map(|line| line.split_once(':'))
-        .flat_map(|(_, words)| words.split_ascii_whitespace());
+    let lines = nsswitch.lines().map(|line| line.split('#').next().unwrap_or(""));
+    let words = lines.filter_map(|line| line.split_once(':')).flat_map(|(_, words)| words.split_ascii_whitespace());
     let named = words.filter(|word| word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
     named.map(String::from).collect()
 }
@@ -213,12 +176,7 @@ fn add_library(tree: &mut Tree, resolver: &Resolver, name: &str) -> Result<(), F
     Ok(())
 }
 
-fn add_directory(
-    tree: &mut Tree,
-    directory: &Path,
-    limits: Limits,
-    skip: impl Fn(&DirEntry) -> bool,
-) {
+fn add_directory(tree: &mut Tree, directory: &Path, limits: Limits, skip: impl Fn(&DirEntry) -> bool) {
     tree.depends_on(directory);
     if let Ok(real) = tree.add_host(directory) {
         // Optional data: what cannot be read or is too large stays behind.

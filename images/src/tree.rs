@@ -80,10 +80,7 @@ impl Tree {
                 continue;
             }
             last = Some(to);
-            binds.push(wire::Bind {
-                from: bytes(&place(to)),
-                to: bytes(to),
-            });
+            binds.push(wire::Bind { from: bytes(&place(to)), to: bytes(to) });
         }
         binds
     }
@@ -173,16 +170,13 @@ impl Tree {
         let path = place(guest);
         for above in path.ancestors().skip(1) {
             if above != Path::new("/") && !self.nodes.contains_key(above) {
-                self.nodes
-                    .insert(above.to_path_buf(), Node::Directory(None));
+                self.nodes.insert(above.to_path_buf(), Node::Directory(None));
             }
         }
         // A directory of the host's adds its times to one that was made on the way; nothing replaces a file.
         let is_new = matches!(
             (self.nodes.get(&path), &node),
-            (None, _)
-                | (Some(Node::Directory(None)), Node::Directory(_))
-                | (Some(Node::Text(_)), Node::Text(_))
+            (None, _) | (Some(Node::Directory(None)), Node::Directory(_)) | (Some(Node::Text(_)), Node::Text(_))
         );
         if is_new && path != Path::new("/") {
             self.nodes.insert(path, node);
@@ -237,14 +231,7 @@ pub fn absolute(path: &Path) -> Result<PathBuf, Failure> {
 pub fn stamp(path: &Path) -> String {
     match fs::symlink_metadata(path) {
         Ok(m) if m.is_dir() => format!("d{:o}.{}.{:09}", m.mode(), m.mtime(), m.mtime_nsec()),
-        Ok(m) => format!(
-            "{:o}.{}.{}.{:09}.{}",
-            m.mode(),
-            m.size(),
-            m.mtime(),
-            m.mtime_nsec(),
-            m.ino()
-        ),
+        Ok(m) => format!("{:o}.{}.{}.{:09}.{}", m.mode(), m.size(), m.mtime(), m.mtime_nsec(), m.ino()),
         Err(_) => "absent".to_string(),
     }
 }

@@ -10,8 +10,7 @@ use std::time::Instant;
 #[test]
 fn output_and_status_are_the_programs_own() {
     let stage = Stage::new();
-    let script =
-        r#"say start 0; out 'one\n\x00\xff'; err 'two\n'; say exit 0 code 7 out=6 err=4; finish"#;
+    let script = r#"say start 0; out 'one\n\x00\xff'; err 'two\n'; say exit 0 code 7 out=6 err=4; finish"#;
     let status = stage.dir.path().join("status");
     let mut command = stage.fake(script, &["--status-file", status.to_str().unwrap()]);
     let result = command.output().unwrap();
@@ -27,29 +26,17 @@ fn a_lot_of_output_arrives_whole_though_the_exit_message_is_faster() {
     let stage = Stage::new();
     let script = r#"say start 0; (sleep 0.2; head -c 3000000 /dev/zero >&"$stdout") & say exit 0 code 0 out=3000000 err=0; finish"#;
     let result = stage.fake(script, &[]).output().unwrap();
-    assert_eq!(
-        (result.stdout.len(), result.status.code()),
-        (3_000_000, Some(0))
-    );
+    assert_eq!((result.stdout.len(), result.status.code()), (3_000_000, Some(0)));
 }
 
 #[test]
 fn input_reaches_the_program_and_its_end_too() {
     let stage = Stage::new();
-    let script = r#"say start 0; text=$(cat <&"$stdin"); out "<$text>"; say exit 0 code 0 out=$((${#text} + 2)) err=0; finish"#;
+    let script =
+        r#"say start 0; text=$(cat <&"$stdin"); out "<$text>"; say exit 0 code 0 out=$((${#text} + 2)) err=0; finish"#;
     let mut command = stage.fake(script, &[]);
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(b"some words")
-        .unwrap();
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"some words").unwrap();
     assert_eq!(finish(child), (0, "<some words>".into(), String::new()));
 }
 
@@ -59,15 +46,9 @@ fn a_closed_stdout_is_closed_for_the_program() {
     // Writes until it cannot, as a program that gets EPIPE.
     let script = r#"trap '' PIPE; say start 0; n=0; while out 'line\n' 2>/dev/null; do n=$((n + 5)); done; say exit 0 code 9 out=$n err=0; finish"#;
     let mut command = stage.fake(script, &[]);
-    let mut child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut first = String::new();
-    BufReader::with_capacity(1, child.stdout.take().unwrap())
-        .read_line(&mut first)
-        .unwrap();
+    BufReader::with_capacity(1, child.stdout.take().unwrap()).read_line(&mut first).unwrap();
     assert_eq!(first, "line\n");
     assert_eq!(finish(child).0, 9);
 }
@@ -76,21 +57,11 @@ fn a_closed_stdout_is_closed_for_the_program() {
 fn interrupts_go_to_the_program_and_the_second_ends_the_machine() {
     let stage = Stage::new();
     for (script, status) in [
-        (
-            r#"say start 0; sleep 0.2; out ready; hear; out " $heard"; say exit 0 code 130 out=14 err=0; finish"#,
-            130,
-        ),
-        (
-            r#"say start 0; sleep 0.2; out ready; hear; out " $heard"; while :; do sleep 1; done"#,
-            130,
-        ),
+        (r#"say start 0; sleep 0.2; out ready; hear; out " $heard"; say exit 0 code 130 out=14 err=0; finish"#, 130),
+        (r#"say start 0; sleep 0.2; out ready; hear; out " $heard"; while :; do sleep 1; done"#, 130),
     ] {
         let mut command = stage.fake(script, &[]);
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut out = child.stdout.take().unwrap();
         let mut bytes = [0; 5];
         out.read_exact(&mut bytes).unwrap();
@@ -110,12 +81,7 @@ fn interrupts_go_to_the_program_and_the_second_ends_the_machine() {
 fn terminate_and_quit_are_passed_on() {
     let stage = Stage::new();
     let script = r#"say start 0; sleep 0.2; out ready; hear; out " $heard"; hear; out " $heard"; say exit 0 signal 15 out=23 err=0; finish"#;
-    let mut child = stage
-        .fake(script, &[])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = stage.fake(script, &[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut out = child.stdout.take().unwrap();
     let mut bytes = [0; 5];
     out.read_exact(&mut bytes).unwrap();
@@ -125,10 +91,7 @@ fn terminate_and_quit_are_passed_on() {
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     let mut rest = String::new();
     out.read_to_string(&mut rest).unwrap();
-    assert_eq!(
-        (&heard[..], rest.as_str()),
-        (&b" signal 3"[..], " signal 15")
-    );
+    assert_eq!((&heard[..], rest.as_str()), (&b" signal 3"[..], " signal 15"));
     assert_eq!(finish(child).0, 143);
 }
 
@@ -136,12 +99,7 @@ fn terminate_and_quit_are_passed_on() {
 fn each_end_has_its_status_and_its_line() {
     let stage = Stage::new();
     let cases: [(&str, i32, &str, &str); 8] = [
-        (
-            "say start 0; say exit 0 signal 6 out=0 err=0; finish",
-            134,
-            "",
-            "program 134",
-        ),
+        ("say start 0; say exit 0 signal 6 out=0 err=0; finish", 134, "", "program 134"),
         (
             "say start 0; say 'exit 0 deadlock out=0 err=0 all 3 threads wait'; finish",
             122,
@@ -189,11 +147,7 @@ fn each_end_has_its_status_and_its_line() {
     for (script, code, stderr, line) in cases {
         let result = output(stage.fake(script, &["--status-file", status.to_str().unwrap()]));
         assert_eq!((result.0, result.2.as_str()), (code, stderr), "{script}");
-        assert_eq!(
-            std::fs::read_to_string(&status).unwrap().trim_end(),
-            line,
-            "{script}"
-        );
+        assert_eq!(std::fs::read_to_string(&status).unwrap().trim_end(), line, "{script}");
     }
     stage.assert_clean();
 }
@@ -227,30 +181,20 @@ fn files_come_back_also_from_a_crash() {
 fn the_machine_dies_with_the_wrapper() {
     let stage = Stage::new();
     let pid_file = stage.dir.path().join("pid");
-    let script = format!(
-        "echo $$ >{}; say start 0; out x; while :; do sleep 0.1; done",
-        pid_file.display()
-    );
-    let mut child = stage
-        .fake(&script, &[])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let script = format!("echo $$ >{}; say start 0; out x; while :; do sleep 0.1; done", pid_file.display());
+    let mut child = stage.fake(&script, &[]).stdout(Stdio::piped()).spawn().unwrap();
     child.stdout.take().unwrap().read_exact(&mut [0]).unwrap();
     let machine = std::fs::read_to_string(pid_file).unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
     let state = |pid: &str| std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
-    eventually("the machine is gone", || {
-        state(&machine).map_or(true, |stat| stat.contains(") Z "))
-    });
+    eventually("the machine is gone", || state(&machine).map_or(true, |stat| stat.contains(") Z ")));
 }
 
 #[test]
 fn the_manifest_says_what_to_run() {
     let stage = Stage::new();
-    let script =
-        r#"text=$(manifest "$@"); say start 0; out "$text"; say exit 0 code 0 out=0 err=0; finish"#;
+    let script = r#"text=$(manifest "$@"); say start 0; out "$text"; say exit 0 code 0 out=0 err=0; finish"#;
     let mut command = stage.command(&[
         "--accel",
         "tcg",
@@ -271,9 +215,7 @@ fn the_manifest_says_what_to_run() {
     assert_eq!(program.argv, [&b"true"[..], b"x y", b"--memory"]);
     assert!(program.exe.ends_with(b"/true"));
     assert_eq!(program.cwd, stage.cwd().to_str().unwrap().as_bytes());
-    assert!(
-        program.env.contains(&b"A=b c".to_vec()) && program.env.contains(&b"LANG=C.UTF-8".to_vec())
-    );
+    assert!(program.env.contains(&b"A=b c".to_vec()) && program.env.contains(&b"LANG=C.UTF-8".to_vec()));
     assert_eq!(program.stdin, wire::Stdin::Port);
 }
 
@@ -281,35 +223,19 @@ fn the_manifest_says_what_to_run() {
 fn a_build_that_is_interrupted_leaves_nothing() {
     let fresh = tempfile::tempdir_in("/var/tmp").unwrap();
     let stage = Stage::with_cache(fresh.path().to_path_buf());
-    let mut child = stage
-        .fake("exit 0", &[])
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = stage.fake("exit 0", &[]).stderr(Stdio::piped()).spawn().unwrap();
     let cache = fresh.path().join("demitasse");
     let names = || -> Vec<String> {
         let entries = std::fs::read_dir(&cache).into_iter().flatten().flatten();
-        entries
-            .map(|entry| entry.file_name().to_string_lossy().into_owned())
-            .collect()
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
     };
-    eventually("the build has begun", || {
-        names().iter().any(|name| name.starts_with("work-"))
-    });
+    eventually("the build has begun", || names().iter().any(|name| name.starts_with("work-")));
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     let mut text = String::new();
-    child
-        .stderr
-        .take()
-        .unwrap()
-        .read_to_string(&mut text)
-        .unwrap();
+    child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(143), "{text}");
     assert!(text.ends_with("ended by SIGTERM\n"), "{text}");
-    let left: Vec<String> = names()
-        .into_iter()
-        .filter(|name| name.starts_with("work-"))
-        .collect();
+    let left: Vec<String> = names().into_iter().filter(|name| name.starts_with("work-")).collect();
     assert!(left.is_empty(), "{left:?}");
     stage.assert_clean();
 }

@@ -39,8 +39,23 @@ pub fn run() -> ! {
             125
         }
     };
+    timeline();
     control.finish();
     hal::power::off(status & 0x7f)
+}
+
+/// What `--verbose` shows of the boot: when each stage was reached, from the kernel's first instruction on.
+fn timeline() {
+    if log::log_enabled!(log::Level::Info) {
+        // From the counter itself: the clock's own line may have been drawn anew since.
+        let params = hal::clock::tsc_params();
+        let marks = hal::log::marks();
+        let entry = marks.first().map_or(0, |mark| mark.1);
+        for (name, tsc, _) in marks {
+            let ns = (u128::from(tsc.saturating_sub(entry)) * u128::from(params.mult)) >> params.shift;
+            log::info!("timeline: {:>8} us {name}", ns / 1000);
+        }
+    }
 }
 
 fn prepare() -> Result<(Arc<Namespace>, Manifest), String> {

@@ -22,12 +22,7 @@ use std::path::PathBuf;
 )]
 pub struct Arguments {
     /// Class path (also -cp): jars, directories and DIR/*, with colons between; the main class follows instead of a jar
-    #[arg(
-        long = "class-path",
-        visible_alias = "cp",
-        value_name = "PATH",
-        help_heading = "What runs"
-    )]
+    #[arg(long = "class-path", visible_alias = "cp", value_name = "PATH", help_heading = "What runs")]
     pub class_path: Option<String>,
     /// Run PROGRAM, any 64-bit Linux executable, instead of Java; the libraries that it needs come along
     #[arg(long, conflicts_with_all = ["class_path", "jvm_option", "jdk"], help_heading = "What runs")]
@@ -36,12 +31,7 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR", help_heading = "What runs")]
     pub jdk: Option<PathBuf>,
     /// Option for the JVM, for example -J -Xmx1g (repeatable)
-    #[arg(
-        short = 'J',
-        value_name = "OPT",
-        allow_hyphen_values = true,
-        help_heading = "What runs"
-    )]
+    #[arg(short = 'J', value_name = "OPT", allow_hyphen_values = true, help_heading = "What runs")]
     pub jvm_option: Vec<String>,
     /// Environment variable for the program (repeatable); LANG, LC_* and TZ pass from here
     #[arg(long, value_name = "NAME=VALUE", help_heading = "What runs")]
@@ -60,12 +50,7 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value = "auto", help_heading = "The machine")]
     pub accel: Choice,
     /// Argument for QEMU, put at the end of its command line (repeatable)
-    #[arg(
-        long,
-        value_name = "ARG",
-        allow_hyphen_values = true,
-        help_heading = "The machine"
-    )]
+    #[arg(long, value_name = "ARG", allow_hyphen_values = true, help_heading = "The machine")]
     pub qemu_arg: Vec<OsString>,
 
     /// File or directory of this computer to take along, and where the program finds it (repeatable)
@@ -75,13 +60,7 @@ pub struct Arguments {
     #[arg(long, value_name = "GUEST[:HOST]", help_heading = "Files")]
     pub get: Vec<String>,
     /// Leave a bootable image in FILE and say how to run it (with --build-only)
-    #[arg(
-        long,
-        short = 'o',
-        value_name = "FILE",
-        requires = "build_only",
-        help_heading = "Files"
-    )]
+    #[arg(long, short = 'o', value_name = "FILE", requires = "build_only", help_heading = "Files")]
     pub output: Option<PathBuf>,
     /// Build what a run needs, but do not run
     #[arg(long, help_heading = "Files")]
@@ -114,11 +93,7 @@ pub struct Arguments {
     pub completion: Option<Shell>,
 
     /// The jar, main class or program, and its arguments
-    #[arg(
-        value_name = "JAR|MAINCLASS|PROGRAM [ARGS]",
-        trailing_var_arg = true,
-        allow_hyphen_values = true
-    )]
+    #[arg(value_name = "JAR|MAINCLASS|PROGRAM [ARGS]", trailing_var_arg = true, allow_hyphen_values = true)]
     pub command: Vec<OsString>,
 }
 
@@ -159,17 +134,8 @@ mod tests {
 
     #[test]
     fn what_follows_the_jar_is_the_programs() {
-        let parsed = Arguments::try_parse_from([
-            "demitasse",
-            "-J",
-            "-Xmx1g",
-            "a.jar",
-            "--verbose",
-            "-J",
-            "--",
-            "x",
-        ])
-        .unwrap();
+        let parsed =
+            Arguments::try_parse_from(["demitasse", "-J", "-Xmx1g", "a.jar", "--verbose", "-J", "--", "x"]).unwrap();
         assert_eq!(parsed.command, ["a.jar", "--verbose", "-J", "--", "x"]);
         assert_eq!(parsed.jvm_option, ["-Xmx1g"]);
         assert!(!parsed.verbose);

@@ -37,14 +37,9 @@ impl<'a> Plan<'a> {
     pub(super) fn new(arguments: &'a Arguments) -> Result<Plan<'a>, Failure> {
         let cpus = arguments.cpus.unwrap_or_else(cpus_here);
         check_sizes(arguments.memory, cpus)?;
-        let wishes: Result<Vec<Wish>, String> =
-            arguments.get.iter().map(|text| Wish::parse(text)).collect();
+        let wishes: Result<Vec<Wish>, String> = arguments.get.iter().map(|text| Wish::parse(text)).collect();
         let wishes = wishes.map_err(|why| Failure::usage(format!("--get {why}")))?;
-        let jdk = if arguments.exec {
-            None
-        } else {
-            Some(Jdk::discover(arguments.jdk.as_deref())?)
-        };
+        let jdk = if arguments.exec { None } else { Some(Jdk::discover(arguments.jdk.as_deref())?) };
         let mut words = arguments.command.iter().cloned();
         let target = match (words.next(), &arguments.class_path) {
             (None, _) if arguments.setup => Target::Nothing,
@@ -67,9 +62,7 @@ impl<'a> Plan<'a> {
         };
         for variable in &arguments.env {
             if variable.find('=').is_none_or(|at| at == 0) {
-                return Err(Failure::usage(format!(
-                    "--env {variable}: expected NAME=VALUE"
-                )));
+                return Err(Failure::usage(format!("--env {variable}: expected NAME=VALUE")));
             }
         }
         program.env = program::environment(std::env::vars_os(), &arguments.env);
@@ -82,23 +75,11 @@ impl<'a> Plan<'a> {
         let application = Application {
             jvm_options: arguments.jvm_option.clone(),
             working_directory: Some(directory),
-            additions: arguments
-                .add
-                .iter()
-                .map(|text| addition(text))
-                .collect::<Result<_, _>>()?,
+            additions: arguments.add.iter().map(|text| addition(text)).collect::<Result<_, _>>()?,
             library_path: value_of("LD_LIBRARY_PATH", &arguments.env),
             ..Application::new(target)
         };
-        Ok(Plan {
-            arguments,
-            cache: Cache::open()?,
-            jdk,
-            application,
-            program,
-            cpus,
-            wishes,
-        })
+        Ok(Plan { arguments, cache: Cache::open()?, jdk, application, program, cpus, wishes })
     }
 
     /// Builds what is missing. `None`: that was all.
@@ -107,9 +88,7 @@ impl<'a> Plan<'a> {
         let qemu = Qemu::find(&self.cache)?;
         // The application first: mistakes in what the user named come before minutes of building.
         let has_application = !matches!(self.application.target, Target::Nothing);
-        let application = has_application
-            .then(|| self.application_layer())
-            .transpose()?;
+        let application = has_application.then(|| self.application_layer()).transpose()?;
         let base = layers::base(&self.cache, self.jdk.as_ref())?;
         let kernel = match &arguments.kernel {
             Some(file) => Kernel::from_file(&self.cache, file)?,
@@ -121,12 +100,7 @@ impl<'a> Plan<'a> {
         machine.memory_bytes = arguments.memory;
         machine.cpus = self.cpus;
         machine.kernel_args = arguments.kernel_arg.clone();
-        if arguments.verbose
-            && !machine
-                .kernel_args
-                .iter()
-                .any(|word| word.starts_with("loglevel="))
-        {
+        if arguments.verbose && !machine.kernel_args.iter().any(|word| word.starts_with("loglevel=")) {
             machine.kernel_args.push("loglevel=info".into());
         }
         machine.qemu_args = arguments.qemu_arg.clone();
@@ -145,15 +119,9 @@ impl<'a> Plan<'a> {
         }
         if arguments.gdb {
             let symbols = machine.kernel.unstripped.display();
-            progress::note(&format!(
-                "waiting for gdb; run: gdb {symbols} -ex 'target remote :1234'"
-            ));
+            progress::note(&format!("waiting for gdb; run: gdb {symbols} -ex 'target remote :1234'"));
         }
-        Ok(Some(Ready {
-            machine,
-            manifest: program::manifest([self.program]),
-            wishes: self.wishes,
-        }))
+        Ok(Some(Ready { machine, manifest: program::manifest([self.program]), wishes: self.wishes }))
     }
 
     fn application_layer(&self) -> Result<layers::Layer, Failure> {
@@ -176,11 +144,7 @@ impl<'a> Plan<'a> {
         program.get.clear();
         bundle::write(file, tree, program::manifest([program]), machine)?;
         let file = absolute(file)?;
-        progress::note(&format!(
-            "{} is ready; to run it:\n{}",
-            file.display(),
-            bundle::how_to_run(&file, machine)
-        ));
+        progress::note(&format!("{} is ready; to run it:\n{}", file.display(), bundle::how_to_run(&file, machine)));
         Ok(())
     }
 }
@@ -205,11 +169,7 @@ fn native(arguments: &Arguments, target: &Target) -> Result<Program, Failure> {
         return Err(nothing_to_run("a program after --exec"));
     };
     let name = name.to_string_lossy();
-    Ok(program::native(
-        &absolute(file)?,
-        &name,
-        arguments.command.get(1..).unwrap_or_default(),
-    ))
+    Ok(program::native(&absolute(file)?, &name, arguments.command.get(1..).unwrap_or_default()))
 }
 
 /// The file that a shell would run.
@@ -219,9 +179,7 @@ fn find_program(name: &OsString) -> Result<PathBuf, Failure> {
         return Ok(path.to_path_buf());
     }
     let search = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&search)
-        .map(|directory| directory.join(name))
-        .find(|file| file.is_file());
+    let found = std::env::split_paths(&search).map(|directory| directory.join(name)).find(|file| file.is_file());
     found.ok_or_else(|| Failure::usage(format!("no such program on the PATH: {}", path.display())))
 }
 
@@ -229,30 +187,18 @@ fn find_program(name: &OsString) -> Result<PathBuf, Failure> {
 fn addition(text: &str) -> Result<(PathBuf, PathBuf), Failure> {
     let (host, guest) = text.split_once(':').unwrap_or((text, ""));
     if host.is_empty() || !(guest.is_empty() || guest.starts_with('/')) {
-        return Err(Failure::usage(format!(
-            "--add {text}: expected HOST:GUEST with an absolute path in the guest"
-        )));
+        return Err(Failure::usage(format!("--add {text}: expected HOST:GUEST with an absolute path in the guest")));
     }
     let host = absolute(Path::new(host))?;
     if !host.exists() {
-        return Err(Failure::usage(format!(
-            "--add: no such file or directory: {}",
-            host.display()
-        )));
+        return Err(Failure::usage(format!("--add: no such file or directory: {}", host.display())));
     }
-    let guest = if guest.is_empty() {
-        host.clone()
-    } else {
-        PathBuf::from(guest)
-    };
+    let guest = if guest.is_empty() { host.clone() } else { PathBuf::from(guest) };
     Ok((host, guest))
 }
 
 fn value_of(name: &str, variables: &[String]) -> String {
-    let value = variables
-        .iter()
-        .rev()
-        .find_map(|variable| variable.strip_prefix(name)?.strip_prefix('='));
+    let value = variables.iter().rev().find_map(|variable| variable.strip_prefix(name)?.strip_prefix('='));
     value.unwrap_or_default().to_string()
 }
 

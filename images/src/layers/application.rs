@@ -12,10 +12,7 @@ use walkdir::DirEntry;
 mod options;
 
 /// A working directory up to this size comes along.
-const WORKING_DIRECTORY_MAX: Limits = Limits {
-    entries: 20_000,
-    bytes: 128 << 20,
-};
+const WORKING_DIRECTORY_MAX: Limits = Limits { entries: 20_000, bytes: 128 << 20 };
 /// Marks a directory that tools can fill again (<https://bford.info/cachedir/>).
 const CACHE_TAG: &str = "CACHEDIR.TAG";
 
@@ -64,19 +61,13 @@ impl Application {
 
     /// A layer with the host directory `classes` at `/classes`.
     pub fn classes(classes: &Path) -> Application {
-        Application {
-            additions: vec![(classes.into(), "/classes".into())],
-            ..Application::new(Target::Nothing)
-        }
+        Application { additions: vec![(classes.into(), "/classes".into())], ..Application::new(Target::Nothing) }
     }
 
     /// Everything that decides the content, except the files themselves.
     pub(super) fn key(&self) -> Key {
         let current = std::env::current_dir().unwrap_or_default();
-        let mut key = Key::new("application")
-            .with_path(&current)
-            .with(&self.library_path)
-            .with(&self.hostname);
+        let mut key = Key::new("application").with_path(&current).with(&self.library_path).with(&self.hostname);
         key = match &self.target {
             Target::Jar(path) => key.with("jar").with_path(path),
             Target::ClassPath(path) => key.with("class path").with(path),
@@ -122,10 +113,7 @@ fn add_main_jar(tree: &mut Tree, path: &Path) -> Result<(), Failure> {
     let path = absolute(path)?;
     let read = jar::read(&path)?;
     if read.main_class.is_none() {
-        let message = format!(
-            "no Main-Class in the manifest of {}; write: -cp {0} MainClass",
-            path.display()
-        );
+        let message = format!("no Main-Class in the manifest of {}; write: -cp {0} MainClass", path.display());
         return Err(Failure::usage(message));
     }
     add_file(tree, &path)?;
@@ -163,25 +151,16 @@ fn add_class_path(tree: &mut Tree, entries: &[PathBuf]) -> Result<(), Failure> {
 fn add_objects(tree: &mut Tree, resolver: &Resolver, path: &Path) -> Result<(), Failure> {
     let path = absolute(path)?;
     if !path.exists() {
-        return Err(Failure::usage(format!(
-            "no such program: {}",
-            path.display()
-        )));
+        return Err(Failure::usage(format!("no such program: {}", path.display())));
     }
     add_file(tree, &path)?;
     let closure = resolver.closure([path])?;
     if let Some(missing) = closure.missing.first() {
-        let message = format!(
-            "missing library: {} needs {}, which is not installed",
-            missing.needed_by.display(),
-            missing.name
-        );
+        let message =
+            format!("missing library: {} needs {}, which is not installed", missing.needed_by.display(), missing.name);
         return Err(Failure::usage(message));
     }
-    closure
-        .objects
-        .iter()
-        .try_for_each(|object| add_file(tree, object))
+    closure.objects.iter().try_for_each(|object| add_file(tree, object))
 }
 
 fn add_file(tree: &mut Tree, path: &Path) -> Result<(), Failure> {
@@ -195,17 +174,13 @@ fn add_file(tree: &mut Tree, path: &Path) -> Result<(), Failure> {
 fn add_at(tree: &mut Tree, host: &Path, guest: &Path) -> Result<(), Failure> {
     let host = absolute(host)?;
     if host == guest {
-        let real = tree
-            .add_host(&host)
-            .map_err(|error| Failure::file("add", &host, &error))?;
+        let real = tree.add_host(&host).map_err(|error| Failure::file("add", &host, &error))?;
         if !real.is_dir() {
             return Ok(());
         }
         return add_all(tree, &real, &real);
     }
-    let real = host
-        .canonicalize()
-        .map_err(|error| Failure::file("add", &host, &error))?;
+    let real = host.canonicalize().map_err(|error| Failure::file("add", &host, &error))?;
     add_all(tree, &real, guest)
 }
 
@@ -222,16 +197,9 @@ fn add_working_directory(tree: &mut Tree, directory: &Path) -> Option<String> {
     let real = tree.add_host(directory).ok()?;
     let skip = |entry: &DirEntry| {
         let is_directory = entry.file_type().is_dir();
-        is_directory
-            && (entry.file_name() == OsStr::new(".git") || entry.path().join(CACHE_TAG).exists())
+        is_directory && (entry.file_name() == OsStr::new(".git") || entry.path().join(CACHE_TAG).exists())
     };
-    match tree.add_directory(
-        &real,
-        &real,
-        WORKING_DIRECTORY_MAX,
-        OutsideLinks::Keep,
-        skip,
-    ) {
+    match tree.add_directory(&real, &real, WORKING_DIRECTORY_MAX, OutsideLinks::Keep, skip) {
         Ok(()) => None,
         Err(Oversize::Huge) => Some(format!(
             "the working directory {} is too large to take along (over {}); name what the program needs with --add",
@@ -248,9 +216,5 @@ fn add_working_directory(tree: &mut Tree, directory: &Path) -> Option<String> {
 
 /// A file that an option names: a library with what it needs, anything else as it is.
 fn add_named_file(tree: &mut Tree, resolver: &Resolver, path: &Path) -> Result<(), Failure> {
-    if elf::is_object(path) {
-        add_objects(tree, resolver, path)
-    } else {
-        add_jar(tree, path)
-    }
+    if elf::is_object(path) { add_objects(tree, resolver, path) } else { add_jar(tree, path) }
 }

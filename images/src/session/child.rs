@@ -20,29 +20,16 @@ pub(super) struct Child {
 
 impl Child {
     /// Starts the machine in a session of its own. It dies with the thread that called this.
-    pub(super) fn start(
-        machine: &Machine,
-        ends: GuestEnds,
-        events: Sender<Event>,
-    ) -> Result<Child, Failure> {
+    pub(super) fn start(machine: &Machine, ends: GuestEnds, events: Sender<Event>) -> Result<Child, Failure> {
         let mut command = Command::new(&machine.qemu);
-        command
-            .args(machine.arguments())
-            .args(machine.connections(&ends));
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
+        command.args(machine.arguments()).args(machine.connections(&ends));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let inherited = ends.raw();
         let parent = rustix::process::getpid();
         // SAFETY: the closure makes system calls only; it neither allocates nor takes locks.
         unsafe { command.pre_exec(move || prepare(&inherited, parent)) };
         let mut process = command.spawn().map_err(|error| {
-            Failure::machine(format!(
-                "cannot run {}: {}",
-                machine.qemu.display(),
-                failure::reason(&error)
-            ))
+            Failure::machine(format!("cannot run {}: {}", machine.qemu.display(), failure::reason(&error)))
         })?;
         if let Some(stderr) = process.stderr.take() {
             let events = events.clone();
@@ -57,9 +44,7 @@ impl Child {
         thread::spawn(move || {
             // Leaves the status for the owner to take.
             let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-            while let Err(rustix::io::Errno::INTR) =
-                rustix::process::waitid(WaitId::Pid(pid), options)
-            {}
+            while let Err(rustix::io::Errno::INTR) = rustix::process::waitid(WaitId::Pid(pid), options) {}
             let _ = events.send(Event::Ended);
         });
         Ok(Child { process })

@@ -113,9 +113,7 @@ impl<'a> State<'a> {
         let mut status = None;
         loop {
             let deadline = [self.limit, self.kill_at].into_iter().flatten().min();
-            let wait = deadline.map_or(Duration::MAX, |at| {
-                at.saturating_duration_since(Instant::now())
-            });
+            let wait = deadline.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()));
             match inbox.recv_timeout(wait.min(Duration::from_secs(3600))) {
                 Ok(Event::Ended) => {
                     status = self.child.wait();
@@ -158,11 +156,7 @@ impl<'a> State<'a> {
             Event::Closed { stream, problem } => {
                 self.flows[stream as usize].is_closed = true;
                 if let Some(problem) = problem {
-                    let name = if stream == Stream::Stdout {
-                        "output"
-                    } else {
-                        "error"
-                    };
+                    let name = if stream == Stream::Stdout { "output" } else { "error" };
                     progress::note(&format!("cannot write standard {name}: {problem}"));
                 }
             }
@@ -194,22 +188,15 @@ impl<'a> State<'a> {
                 self.running = Some((program, now));
                 let described = self.manifest.programs.get(program as usize);
                 if self.options.time_limit.is_none() {
-                    self.limit = described
-                        .and_then(|program| program.timeout_ms)
-                        .map(|ms| now + Duration::from_millis(ms));
+                    self.limit =
+                        described.and_then(|program| program.timeout_ms).map(|ms| now + Duration::from_millis(ms));
                 }
-                let wants_input =
-                    described.is_some_and(|program| program.stdin == wire::Stdin::Port);
+                let wants_input = described.is_some_and(|program| program.stdin == wire::Stdin::Port);
                 if let Some(port) = self.stdin.take_if(|_| wants_input) {
                     pump::input(port, std::mem::take(&mut self.options.stdin));
                 }
             }
-            GuestMessage::Exit {
-                program,
-                reason,
-                stdout_bytes,
-                stderr_bytes,
-            } => {
+            GuestMessage::Exit { program, reason, stdout_bytes, stderr_bytes } => {
                 self.flows[0].announced += stdout_bytes;
                 self.flows[1].announced += stderr_bytes;
                 if self.options.time_limit.is_none() {
@@ -232,10 +219,7 @@ impl<'a> State<'a> {
             GuestMessage::File { path, mode, .. } => self.collector.begin_file(&path, mode),
             GuestMessage::Dir { path, .. } => self.collector.directory(&path),
             GuestMessage::Missing { path, reason } => {
-                progress::note(&format!(
-                    "--get {}: {reason}",
-                    String::from_utf8_lossy(&path)
-                ));
+                progress::note(&format!("--get {}: {reason}", String::from_utf8_lossy(&path)));
             }
             GuestMessage::Note(text) => progress::note(&text),
             GuestMessage::Done => self.is_done = true,
@@ -246,9 +230,8 @@ impl<'a> State<'a> {
     fn settle(&mut self) {
         let is_there = |flow: &Flow, total: u64| flow.is_closed || flow.moved >= total;
         let flows = &self.flows;
-        if let Some(settling) = self
-            .settling
-            .take_if(|s| is_there(&flows[0], s.stdout_total) && is_there(&flows[1], s.stderr_total))
+        if let Some(settling) =
+            self.settling.take_if(|s| is_there(&flows[0], s.stdout_total) && is_there(&flows[1], s.stderr_total))
         {
             self.conclude(settling);
         }
@@ -260,14 +243,7 @@ impl<'a> State<'a> {
     }
 
     fn conclude(&mut self, settling: Settling) {
-        let Settling {
-            program,
-            end,
-            stdout_bytes,
-            stderr_bytes,
-            ended,
-            ..
-        } = settling;
+        let Settling { program, end, stdout_bytes, stderr_bytes, ended, .. } = settling;
         let end = match end {
             ExitReason::Signal(signal) if self.is_over_limit && i32::from(signal) == SIGKILL => {
                 self.is_over_limit = self.options.time_limit.is_some();
@@ -308,10 +284,7 @@ impl<'a> State<'a> {
         self.interrupts += u32::from(signal == SIGINT);
         let nobody_to_tell = self.running.is_none() && signal != SIGQUIT;
         if nobody_to_tell || self.interrupts > 1 {
-            self.fail(
-                Reason::Signal(signal as u8),
-                crate::interrupt::ended_by(signal).message,
-            );
+            self.fail(Reason::Signal(signal as u8), crate::interrupt::ended_by(signal).message);
             self.child.kill();
         } else if matches!(signal, SIGINT | SIGTERM | SIGQUIT) || self.running.is_some() {
             self.send(HostMessage::Signal(signal as u8));

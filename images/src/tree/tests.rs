@@ -2,9 +2,7 @@ use super::*;
 use std::os::unix::fs::symlink;
 
 fn paths(tree: &Tree) -> Vec<String> {
-    tree.nodes()
-        .map(|(path, _)| path.display().to_string())
-        .collect()
+    tree.nodes().map(|(path, _)| path.display().to_string()).collect()
 }
 
 #[test]
@@ -16,10 +14,7 @@ fn links_come_along_with_what_they_lead_to() {
     symlink("real", root.join("alias")).unwrap();
     symlink("../alias/file", root.join("real/again")).unwrap();
     let mut tree = Tree::new();
-    assert_eq!(
-        tree.add_host(&root.join("alias/again")).unwrap(),
-        root.join("real/file")
-    );
+    assert_eq!(tree.add_host(&root.join("alias/again")).unwrap(), root.join("real/file"));
     for part in ["alias", "real", "real/file", "real/again"] {
         assert!(tree.contains(&root.join(part)), "{part}");
     }
@@ -45,25 +40,11 @@ fn what_lies_in_the_guests_own_directories_is_bound() {
     let one: Vec<_> = tree.binds();
     assert_eq!(one.len(), 1);
     assert_eq!(one[0].to, bytes(&dir.path().join("app.jar")));
-    tree.add_directory(
-        dir.path(),
-        dir.path(),
-        Limits::NONE,
-        OutsideLinks::Keep,
-        |_| false,
-    )
-    .ok()
-    .unwrap();
+    tree.add_directory(dir.path(), dir.path(), Limits::NONE, OutsideLinks::Keep, |_| false).ok().unwrap();
     let binds = tree.binds();
     assert_eq!(binds.len(), 1, "the directory covers the jar: {binds:?}");
     assert_eq!(binds[0].to, bytes(dir.path()));
-    assert!(
-        paths(&tree)
-            .iter()
-            .all(|path| path.starts_with("/demitasse")),
-        "{:?}",
-        paths(&tree)
-    );
+    assert!(paths(&tree).iter().all(|path| path.starts_with("/demitasse")), "{:?}", paths(&tree));
 }
 
 #[test]
@@ -73,23 +54,8 @@ fn a_huge_directory_adds_nothing() {
         fs::write(dir.path().join(n.to_string()), [0; 100]).unwrap();
     }
     let mut tree = Tree::new();
-    for limits in [
-        Limits {
-            entries: 5,
-            bytes: u64::MAX,
-        },
-        Limits {
-            entries: 100,
-            bytes: 500,
-        },
-    ] {
-        let result = tree.add_directory(
-            dir.path(),
-            Path::new("/x"),
-            limits,
-            OutsideLinks::Keep,
-            |_| false,
-        );
+    for limits in [Limits { entries: 5, bytes: u64::MAX }, Limits { entries: 100, bytes: 500 }] {
+        let result = tree.add_directory(dir.path(), Path::new("/x"), limits, OutsideLinks::Keep, |_| false);
         assert!(matches!(result, Err(Oversize::Huge)));
     }
     assert_eq!(tree.nodes().count(), 0);

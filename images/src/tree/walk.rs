@@ -17,10 +17,7 @@ pub struct Limits {
 
 impl Limits {
     /// Everything.
-    pub const NONE: Limits = Limits {
-        entries: u64::MAX,
-        bytes: u64::MAX,
-    };
+    pub const NONE: Limits = Limits { entries: u64::MAX, bytes: u64::MAX };
 }
 
 /// What to do with links that lead out of the directory.
@@ -55,10 +52,8 @@ impl Tree {
         let mut added = Tree::new();
         let (mut entries, mut bytes) = (0u64, 0u64);
         let mut leaving = Vec::new();
-        let walk = WalkDir::new(host)
-            .sort_by_file_name()
-            .into_iter()
-            .filter_entry(|entry| entry.depth() == 0 || !skip(entry));
+        let walk =
+            WalkDir::new(host).sort_by_file_name().into_iter().filter_entry(|entry| entry.depth() == 0 || !skip(entry));
         for entry in walk {
             let entry = match entry {
                 Ok(entry) => entry,
@@ -69,11 +64,7 @@ impl Tree {
             let Ok(inside) = from.strip_prefix(host) else {
                 continue;
             };
-            let to = if inside.as_os_str().is_empty() {
-                guest.to_path_buf()
-            } else {
-                guest.join(inside)
-            };
+            let to = if inside.as_os_str().is_empty() { guest.to_path_buf() } else { guest.join(inside) };
             let Ok(meta) = entry.metadata() else { continue };
             entries += 1;
             bytes += if meta.is_file() { meta.len() } else { 0 };

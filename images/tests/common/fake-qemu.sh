@@ -10,6 +10,10 @@ for argument in "$@"; do
             name=${argument#socket,id=}
             declare "${name%%,*}=${argument##*fd=}"
             ;;
+        fd=*,set=2)
+            log=${argument#fd=}
+            log=${log%,*}
+            ;;
     esac
 done
 out() { printf '%b' "$1" >&"$stdout"; }

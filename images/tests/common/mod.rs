@@ -32,13 +32,8 @@ impl Stage {
     /// The tool with `arguments`.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_demitasse"));
-        command
-            .args(arguments)
-            .current_dir(self.cwd())
-            .stdin(Stdio::null());
-        command
-            .env("XDG_CACHE_HOME", &self.cache)
-            .env("TMPDIR", self.dir.path().join("tmp"));
+        command.args(arguments).current_dir(self.cwd()).stdin(Stdio::null());
+        command.env("XDG_CACHE_HOME", &self.cache).env("TMPDIR", self.dir.path().join("tmp"));
         command.env("LANG", "C.UTF-8").env_remove("LC_ALL");
         command
     }
@@ -56,11 +51,8 @@ impl Stage {
 
     /// Asserts that a run left nothing behind.
     pub fn assert_clean(&self) {
-        let left: Vec<_> = std::fs::read_dir(self.dir.path().join("tmp"))
-            .unwrap()
-            .flatten()
-            .map(|entry| entry.path())
-            .collect();
+        let left: Vec<_> =
+            std::fs::read_dir(self.dir.path().join("tmp")).unwrap().flatten().map(|entry| entry.path()).collect();
         assert!(left.is_empty(), "left behind: {left:?}");
     }
 }
@@ -76,11 +68,7 @@ pub fn finish(child: Child) -> (i32, String, String) {
 
 fn shown(output: &Output) -> (i32, String, String) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (
-        output.status.code().unwrap_or(-1),
-        text(&output.stdout),
-        text(&output.stderr),
-    )
+    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
 }
 
 /// Waits until `condition` holds, at most ten seconds.

@@ -149,12 +149,7 @@ impl fmt::Display for GuestMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             GuestMessage::Start { program } => writeln!(f, "start {program}"),
-            GuestMessage::Exit {
-                program,
-                reason,
-                stdout_bytes,
-                stderr_bytes,
-            } => {
+            GuestMessage::Exit { program, reason, stdout_bytes, stderr_bytes } => {
                 let (kind, text) = match reason {
                     ExitReason::Code(code) => (format!("code {code}"), None),
                     ExitReason::Signal(signal) => (format!("signal {signal}"), None),
@@ -163,10 +158,7 @@ impl fmt::Display for GuestMessage {
                     ExitReason::TimedOut(text) => ("timeout".to_string(), Some(text)),
                     ExitReason::Failed(text) => ("failed".to_string(), Some(text)),
                 };
-                write!(
-                    f,
-                    "exit {program} {kind} out={stdout_bytes} err={stderr_bytes}"
-                )?;
+                write!(f, "exit {program} {kind} out={stdout_bytes} err={stderr_bytes}")?;
                 if let Some(text) = text {
                     write!(f, " {}", rest(text.as_bytes()))?;
                 }

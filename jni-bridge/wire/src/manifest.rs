@@ -152,10 +152,7 @@ impl Manifest {
 
     /// The value of the option `key`.
     pub fn option(&self, key: &str) -> Option<&[u8]> {
-        self.options
-            .iter()
-            .find(|(k, _)| k == key)
-            .map(|(_, value)| value.as_slice())
+        self.options.iter().find(|(k, _)| k == key).map(|(_, value)| value.as_slice())
     }
 
     /// The text followed by NULs up to a multiple of [`crate::MANIFEST_BLOCK`]: the content of the manifest device.
@@ -203,25 +200,17 @@ impl fmt::Display for Program {
         )?;
         line(f, "exe", &self.exe)?;
         self.argv.iter().try_for_each(|arg| line(f, "arg", arg))?;
-        self.env
-            .iter()
-            .try_for_each(|variable| line(f, "env", variable))?;
+        self.env.iter().try_for_each(|variable| line(f, "env", variable))?;
         if !self.cwd.is_empty() {
             line(f, "cwd", &self.cwd)?;
         }
         if self.stdin == Stdin::Port {
             writeln!(f, "stdin port")?;
         }
-        let ttys = [
-            (self.ttys.stdin, " stdin"),
-            (self.ttys.stdout, " stdout"),
-            (self.ttys.stderr, " stderr"),
-        ];
+        let ttys = [(self.ttys.stdin, " stdin"), (self.ttys.stdout, " stdout"), (self.ttys.stderr, " stderr")];
         if ttys.iter().any(|(is_tty, _)| *is_tty) {
             f.write_str("tty")?;
-            ttys.iter()
-                .filter(|(is_tty, _)| *is_tty)
-                .try_for_each(|(_, name)| f.write_str(name))?;
+            ttys.iter().filter(|(is_tty, _)| *is_tty).try_for_each(|(_, name)| f.write_str(name))?;
             writeln!(f)?;
         }
         if let Some(WindowSize { columns, rows }) = self.window {

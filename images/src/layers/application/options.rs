@@ -7,52 +7,29 @@ use crate::tree::{Tree, absolute};
 use std::path::Path;
 
 /// Options whose next word is a list of jars and directories.
-const PATH_LISTS: [&str; 7] = [
-    "-cp",
-    "-classpath",
-    "--class-path",
-    "-p",
-    "--module-path",
-    "--upgrade-module-path",
-    "--patch-module",
-];
+const PATH_LISTS: [&str; 7] =
+    ["-cp", "-classpath", "--class-path", "-p", "--module-path", "--upgrade-module-path", "--patch-module"];
 
 /// Takes along what the options name. A file that does not exist is the JVM's to report.
-pub(super) fn add_jvm_options(
-    tree: &mut Tree,
-    resolver: &Resolver,
-    options: &[String],
-) -> Result<(), Failure> {
+pub(super) fn add_jvm_options(tree: &mut Tree, resolver: &Resolver, options: &[String]) -> Result<(), Failure> {
     add(tree, resolver, options, 0)
 }
 
-fn add(
-    tree: &mut Tree,
-    resolver: &Resolver,
-    options: &[String],
-    depth: usize,
-) -> Result<(), Failure> {
+fn add(tree: &mut Tree, resolver: &Resolver, options: &[String], depth: usize) -> Result<(), Failure> {
     let mut options = options.iter();
     while let Some(option) = options.next() {
-        if let Some(file) = option
-            .strip_prefix('@')
-            .filter(|file| !file.starts_with('@'))
-        {
+        if let Some(file) = option.strip_prefix('@').filter(|file| !file.starts_with('@')) {
             let path = absolute(Path::new(file))?;
             let text = std::fs::read_to_string(&path)
                 .map_err(|error| Failure::file("read the argument file", &path, &error))?;
-            tree.add_host(&path)
-                .map_err(|error| Failure::file("read the argument file", &path, &error))?;
+            tree.add_host(&path).map_err(|error| Failure::file("read the argument file", &path, &error))?;
             // The launcher does not expand argument files in argument files either.
             if depth == 0 {
                 add(tree, resolver, &words(&text), depth + 1)?;
             }
         } else if PATH_LISTS.contains(&option.as_str()) {
             if let Some(list) = options.next() {
-                add_path_list(
-                    tree,
-                    list.split_once('=').map_or(list.as_str(), |(_, list)| list),
-                )?;
+                add_path_list(tree, list.split_once('=').map_or(list.as_str(), |(_, list)| list))?;
             }
         } else if let Some(list) = path_list_in(option) {
             add_path_list(tree, list)?;
@@ -79,16 +56,9 @@ fn path_list_in(option: &str) -> Option<&str> {
 
 /// What may be a file name in `-javaagent:FILE=OPTIONS`, `-agentpath:FILE=OPTIONS`, `-Dname=FILE`, `-XX:Name=FILE`.
 fn named(option: &str) -> impl Iterator<Item = &str> {
-    let after_colon = option
-        .split_once(':')
-        .map(|(_, rest)| rest.split_once('=').map_or(rest, |(file, _)| file));
-    let after_equals = option
-        .split_once('=')
-        .map(|(_, rest)| rest.strip_prefix("file:").unwrap_or(rest));
-    [after_colon, after_equals]
-        .into_iter()
-        .flatten()
-        .filter(|name| !name.is_empty())
+    let after_colon = option.split_once(':').map(|(_, rest)| rest.split_once('=').map_or(rest, |(file, _)| file));
+    let after_equals = option.split_once('=').map(|(_, rest)| rest.strip_prefix("file:").unwrap_or(rest));
+    [after_colon, after_equals].into_iter().flatten().filter(|name| !name.is_empty())
 }
 
 /// Jars, directories and `DIR/*` of a class or module path.
@@ -97,15 +67,8 @@ pub(super) fn add_path_list(tree: &mut Tree, list: &str) -> Result<(), Failure> 
         if let Some(directory) = entry.strip_suffix("/*").or((entry == "*").then_some(".")) {
             let directory = absolute(Path::new(directory))?;
             tree.depends_on(&directory);
-            let jars = std::fs::read_dir(&directory)
-                .into_iter()
-                .flatten()
-                .flatten()
-                .map(|entry| entry.path());
-            for jar in jars.filter(|path| {
-                path.extension()
-                    .is_some_and(|e| e.eq_ignore_ascii_case("jar"))
-            }) {
+            let jars = std::fs::read_dir(&directory).into_iter().flatten().flatten().map(|entry| entry.path());
+            for jar in jars.filter(|path| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("jar"))) {
                 add_jar(tree, &jar)?;
             }
             continue;
@@ -162,17 +125,7 @@ mod tests {
         let text = "# settings\n-cp \"a b.jar:c\\\\d\"\n-Dx='y # z'  -Xmx1g# not a comment\n\"\" \"con\\\ntinued\"";
         assert_eq!(
             words(text),
-            [
-                "-cp",
-                "a b.jar:c\\d",
-                "-Dx=y # z",
-                "-Xmx1g#",
-                "not",
-                "a",
-                "comment",
-                "",
-                "continued"
-            ]
+            ["-cp", "a b.jar:c\\d", "-Dx=y # z", "-Xmx1g#", "not", "a", "comment", "", "continued"]
         );
     }
 
@@ -180,10 +133,7 @@ mod tests {
     fn names_are_found_in_options() {
         let in_option = |option: &'static str| named(option).collect::<Vec<_>>();
         assert_eq!(in_option("-javaagent:a.jar=x=y"), ["a.jar", "x=y"]);
-        assert_eq!(
-            in_option("-XX:SharedArchiveFile=/a.jsa"),
-            ["SharedArchiveFile", "/a.jsa"]
-        );
+        assert_eq!(in_option("-XX:SharedArchiveFile=/a.jsa"), ["SharedArchiveFile", "/a.jsa"]);
         assert!(in_option("-Dc=file:/etc/c.xml").contains(&"/etc/c.xml"));
         assert_eq!(path_list_in("--module-path=a:b"), Some("a:b"));
         assert_eq!(path_list_in("--patch-module=m=a:b"), Some("a:b"));
@@ -198,23 +148,12 @@ mod tests {
         let arguments = dir.path().join("arguments");
         std::fs::write(&agent, "not really a jar").unwrap();
         std::fs::write(&archive, "x").unwrap();
-        std::fs::write(
-            &arguments,
-            format!("-XX:SharedArchiveFile={}", archive.display()),
-        )
-        .unwrap();
+        std::fs::write(&arguments, format!("-XX:SharedArchiveFile={}", archive.display())).unwrap();
         let mut tree = Tree::new();
-        let options = [
-            format!("-javaagent:{}=verbose", agent.display()),
-            format!("@{}", arguments.display()),
-        ];
+        let options = [format!("-javaagent:{}=verbose", agent.display()), format!("@{}", arguments.display())];
         add_jvm_options(&mut tree, &Resolver::new(""), &options).unwrap();
         for path in [&agent, &archive, &arguments] {
-            assert!(
-                tree.contains(&path.canonicalize().unwrap()),
-                "{}",
-                path.display()
-            );
+            assert!(tree.contains(&path.canonicalize().unwrap()), "{}", path.display());
         }
     }
 }

@@ -13,21 +13,13 @@ impl State<'_> {
         if let Some(settling) = self.settling.take() {
             self.conclude(settling);
         }
-        let panic = self
-            .outcome
-            .log
-            .iter()
-            .position(|line| line.starts_with(wire::PANIC_PREFIX));
+        let panic = self.outcome.log.iter().position(|line| line.starts_with(wire::PANIC_PREFIX));
         let all_ended = self.is_done && self.outcome.programs.len() >= self.manifest.programs.len();
         if let Some(at) = panic {
-            let lines =
-                symbolize::annotate(&self.machine.kernel.unstripped, &self.outcome.log[at..]);
+            let lines = symbolize::annotate(&self.machine.kernel.unstripped, &self.outcome.log[at..]);
             self.outcome.failure = Some((Reason::Panic, panic_text(&lines)));
         } else if status.and_then(|status| status.code()) == Some(i32::from(wire::STATUS_PANIC)) {
-            self.fail(
-                Reason::Panic,
-                "the kernel panicked without a message".to_string(),
-            );
+            self.fail(Reason::Panic, "the kernel panicked without a message".to_string());
         } else if !all_ended && self.is_over_limit {
             self.fail(Reason::Timeout, "the time limit was reached".to_string());
         } else if !all_ended {
@@ -40,11 +32,7 @@ impl State<'_> {
             let end = ExitReason::Failed("the machine ended first".into());
             self.outcome.programs.push(ProgramResult {
                 program,
-                status: self
-                    .outcome
-                    .failure
-                    .as_ref()
-                    .map_or(125, |(reason, _)| reason.status()),
+                status: self.outcome.failure.as_ref().map_or(125, |(reason, _)| reason.status()),
                 end,
                 stdout: take(&self.options.stdout, u64::MAX),
                 stderr: take(&self.options.stderr, u64::MAX),
@@ -55,16 +43,10 @@ impl State<'_> {
     }
 
     fn why_it_ended(&self, status: Option<ExitStatus>) -> String {
-        let said = |lines: &[String]| {
-            lines
-                .iter()
-                .rfind(|line| !line.trim().is_empty())
-                .map(|line| line.trim().to_string())
-        };
+        let said =
+            |lines: &[String]| lines.iter().rfind(|line| !line.trim().is_empty()).map(|line| line.trim().to_string());
         let how = match status {
-            Some(status) if status.success() => {
-                "the machine switched off before the program had ended".to_string()
-            }
+            Some(status) if status.success() => "the machine switched off before the program had ended".to_string(),
             Some(status) => format!("QEMU ended early ({status})"),
             None => "QEMU is gone".to_string(),
         };
@@ -77,17 +59,9 @@ impl State<'_> {
 
 /// The panic's lines, the first one first; the caller prints them as they are.
 fn panic_text(lines: &[String]) -> String {
-    let first = lines
-        .first()
-        .map_or("", |line| line.strip_prefix("demitasse: ").unwrap_or(line));
-    let rest = lines
-        .iter()
-        .skip(1)
-        .take_while(|line| line.starts_with("demitasse:"));
-    std::iter::once(first.to_string())
-        .chain(rest.cloned())
-        .collect::<Vec<_>>()
-        .join("\n")
+    let first = lines.first().map_or("", |line| line.strip_prefix("demitasse: ").unwrap_or(line));
+    let rest = lines.iter().skip(1).take_while(|line| line.starts_with("demitasse:"));
+    std::iter::once(first.to_string()).chain(rest.cloned()).collect::<Vec<_>>().join("\n")
 }
 
 /// The status that the run reports for a program's end.

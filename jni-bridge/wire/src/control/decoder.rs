@@ -46,9 +46,7 @@ impl Decoder {
             if self.pending.is_empty() {
                 return None;
             }
-            let len = usize::try_from(self.file_bytes_left)
-                .unwrap_or(usize::MAX)
-                .min(self.pending.len());
+            let len = usize::try_from(self.file_bytes_left).unwrap_or(usize::MAX).min(self.pending.len());
             self.file_bytes_left -= len as u64;
             return Some(Ok(Event::FileBytes(self.pending.drain(..len).collect())));
         }

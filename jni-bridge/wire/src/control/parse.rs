@@ -9,24 +9,12 @@ use alloc::vec::Vec;
 pub(super) fn guest(line: &str) -> Result<GuestMessage, String> {
     let (verb, mut rest) = cut(line);
     let message = match verb {
-        "start" => GuestMessage::Start {
-            program: number(&mut rest)?,
-        },
+        "start" => GuestMessage::Start { program: number(&mut rest)? },
         "exit" => return exit(rest),
-        "file" => GuestMessage::File {
-            path: bytes(&mut rest)?,
-            mode: octal(&mut rest)?,
-            len: number(&mut rest)?,
-        },
-        "dir" => GuestMessage::Dir {
-            path: bytes(&mut rest)?,
-            mode: octal(&mut rest)?,
-        },
+        "file" => GuestMessage::File { path: bytes(&mut rest)?, mode: octal(&mut rest)?, len: number(&mut rest)? },
+        "dir" => GuestMessage::Dir { path: bytes(&mut rest)?, mode: octal(&mut rest)? },
         "missing" => {
-            return Ok(GuestMessage::Missing {
-                path: bytes(&mut rest)?,
-                reason: text(rest)?,
-            });
+            return Ok(GuestMessage::Missing { path: bytes(&mut rest)?, reason: text(rest)? });
         }
         "note" => return Ok(GuestMessage::Note(text(rest)?)),
         "done" => GuestMessage::Done,
@@ -39,10 +27,7 @@ pub(super) fn host(line: &str) -> Result<HostMessage, String> {
     let (verb, mut rest) = cut(line);
     let message = match verb {
         "signal" => HostMessage::Signal(number(&mut rest)?),
-        "window" => HostMessage::Window {
-            columns: number(&mut rest)?,
-            rows: number(&mut rest)?,
-        },
+        "window" => HostMessage::Window { columns: number(&mut rest)?, rows: number(&mut rest)? },
         "ack" => HostMessage::Ack,
         _ => return Err("unknown message".into()),
     };
@@ -70,12 +55,7 @@ fn exit(mut rest: &str) -> Result<GuestMessage, String> {
     if value.is_some() && !rest.is_empty() {
         return Err("text after the end of the message".into());
     }
-    Ok(GuestMessage::Exit {
-        program,
-        reason,
-        stdout_bytes,
-        stderr_bytes,
-    })
+    Ok(GuestMessage::Exit { program, reason, stdout_bytes, stderr_bytes })
 }
 
 fn cut(line: &str) -> (&str, &str) {
@@ -90,9 +70,7 @@ fn take<'a>(rest: &mut &'a str) -> &'a str {
 
 fn number<N: core::str::FromStr>(rest: &mut &str) -> Result<N, String> {
     let digits = take(rest);
-    digits
-        .parse()
-        .map_err(|_| format!("\"{digits}\" is not a number in range"))
+    digits.parse().map_err(|_| format!("\"{digits}\" is not a number in range"))
 }
 
 fn octal(rest: &mut &str) -> Result<u32, String> {
@@ -102,12 +80,8 @@ fn octal(rest: &mut &str) -> Result<u32, String> {
 
 fn counted(rest: &mut &str, key: &str) -> Result<u64, String> {
     let field = take(rest);
-    let digits = field
-        .strip_prefix(key)
-        .ok_or_else(|| format!("expected {key}, found \"{field}\""))?;
-    digits
-        .parse()
-        .map_err(|_| format!("\"{digits}\" is not a byte count"))
+    let digits = field.strip_prefix(key).ok_or_else(|| format!("expected {key}, found \"{field}\""))?;
+    digits.parse().map_err(|_| format!("\"{digits}\" is not a byte count"))
 }
 
 fn bytes(rest: &mut &str) -> Result<Vec<u8>, String> {
@@ -116,17 +90,12 @@ fn bytes(rest: &mut &str) -> Result<Vec<u8>, String> {
 
 /// Text for people: what is not UTF-8 is shown as U+FFFD.
 fn text(rest: &str) -> Result<String, String> {
-    let bytes =
-        escape::decode(rest).map_err(|_| "a % must be followed by two hexadecimal digits")?;
+    let bytes = escape::decode(rest).map_err(|_| "a % must be followed by two hexadecimal digits")?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn finish<M>(message: M, rest: &str) -> Result<M, String> {
-    if rest.is_empty() {
-        Ok(message)
-    } else {
-        Err("text after the end of the message".into())
-    }
+    if rest.is_empty() { Ok(message) } else { Err("text after the end of the message".into()) }
 }
 
 pub(super) fn error(line: &str, problem: &str) -> WireError {

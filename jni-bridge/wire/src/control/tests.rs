@@ -17,17 +17,11 @@ fn guest() -> impl Strategy<Value = GuestMessage> {
         any::<u32>().prop_map(|program| GuestMessage::Start { program }),
         (any::<u32>(), reason(), any::<u64>(), any::<u64>()).prop_map(
             |(program, reason, stdout_bytes, stderr_bytes)| {
-                GuestMessage::Exit {
-                    program,
-                    reason,
-                    stdout_bytes,
-                    stderr_bytes,
-                }
+                GuestMessage::Exit { program, reason, stdout_bytes, stderr_bytes }
             }
         ),
         (any::<Vec<u8>>(), any::<u32>()).prop_map(|(path, mode)| GuestMessage::Dir { path, mode }),
-        (any::<Vec<u8>>(), any::<String>())
-            .prop_map(|(path, reason)| GuestMessage::Missing { path, reason }),
+        (any::<Vec<u8>>(), any::<String>()).prop_map(|(path, reason)| GuestMessage::Missing { path, reason }),
         any::<String>().prop_map(GuestMessage::Note),
         Just(GuestMessage::Done),
     ]
@@ -92,12 +86,7 @@ proptest! {
 
 #[test]
 fn lines_look_as_documented() {
-    let exit = GuestMessage::Exit {
-        program: 0,
-        reason: ExitReason::Code(3),
-        stdout_bytes: 12,
-        stderr_bytes: 0,
-    };
+    let exit = GuestMessage::Exit { program: 0, reason: ExitReason::Code(3), stdout_bytes: 12, stderr_bytes: 0 };
     assert_eq!(exit.to_string(), "exit 0 code 3 out=12 err=0\n");
     let dead = GuestMessage::Exit {
         program: 1,
@@ -119,18 +108,12 @@ fn an_endless_line_is_dropped_and_reported_once() {
         }
     }
     decoder.push(b"tail\ndone\n");
-    assert_eq!(
-        decoder.next_event(),
-        Some(Ok(Event::Message(GuestMessage::Done)))
-    );
+    assert_eq!(decoder.next_event(), Some(Ok(Event::Message(GuestMessage::Done))));
     assert_eq!(errors, 1);
 }
 
 #[test]
 fn errors_quote_the_line() {
     let error = GuestMessage::parse("exit 0 vanished out=1 err=2").unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "control channel: unknown end \"vanished\": \"exit 0 vanished out=1 err=2\""
-    );
+    assert_eq!(error.to_string(), "control channel: unknown end \"vanished\": \"exit 0 vanished out=1 err=2\"");
 }

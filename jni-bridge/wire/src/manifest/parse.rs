@@ -8,26 +8,13 @@ use alloc::vec::Vec;
 
 pub(super) fn parse(bytes: &[u8]) -> Result<Manifest, ManifestError> {
     let end = bytes.iter().position(|&b| b == 0).unwrap_or(bytes.len());
-    let text = core::str::from_utf8(&bytes[..end]).map_err(|e| {
-        at(
-            0,
-            format!(
-                "byte {} is not UTF-8; other bytes are written as %xx",
-                e.valid_up_to()
-            ),
-        )
-    })?;
-    let mut lines = text
-        .split('\n')
-        .enumerate()
-        .map(|(index, line)| (index + 1, line));
+    let text = core::str::from_utf8(&bytes[..end])
+        .map_err(|e| at(0, format!("byte {} is not UTF-8; other bytes are written as %xx", e.valid_up_to())))?;
+    let mut lines = text.split('\n').enumerate().map(|(index, line)| (index + 1, line));
     match lines.next() {
         Some((_, HEADER)) => {}
         Some((_, other)) => {
-            return Err(at(
-                1,
-                format!("expected \"{HEADER}\", found \"{}\"", shorten(other)),
-            ));
+            return Err(at(1, format!("expected \"{HEADER}\", found \"{}\"", shorten(other))));
         }
         None => return Err(at(0, "it is empty".into())),
     }
@@ -41,9 +28,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Manifest, ManifestError> {
         let problem = match program {
             Program { exe, .. } if exe.first() != Some(&b'/') => "has no absolute exe path",
             Program { argv, .. } if argv.is_empty() => "has no arg line (argv[0] is one)",
-            Program { cwd, .. } if !cwd.is_empty() && cwd[0] != b'/' => {
-                "has a cwd that is not absolute"
-            }
+            Program { cwd, .. } if !cwd.is_empty() && cwd[0] != b'/' => "has a cwd that is not absolute",
             _ => continue,
         };
         return Err(at(0, format!("program {index} {problem}")));
@@ -57,35 +42,21 @@ fn setting(manifest: &mut Manifest, line: &str) -> Result<(), String> {
         "hostname" => manifest.hostname = Some(utf8(value)?),
         "epoch-ns" => manifest.epoch_ns = Some(number(value)?),
         "bind" => {
-            let (from, to) = value
-                .split_once(' ')
-                .ok_or("expected two paths after bind")?;
-            manifest.binds.push(Bind {
-                from: path(from)?,
-                to: path(to)?,
-            });
+            let (from, to) = value.split_once(' ').ok_or("expected two paths after bind")?;
+            manifest.binds.push(Bind { from: path(from)?, to: path(to)? });
         }
         "option" => {
             let bytes = decode(value)?;
-            let equals = bytes
-                .iter()
-                .position(|&b| b == b'=')
-                .ok_or("expected KEY=VALUE after option")?;
-            let name = core::str::from_utf8(&bytes[..equals])
-                .map_err(|_| "the option's name is not UTF-8")?;
-            manifest
-                .options
-                .push((name.to_string(), bytes[equals + 1..].to_vec()));
+            let equals = bytes.iter().position(|&b| b == b'=').ok_or("expected KEY=VALUE after option")?;
+            let name = core::str::from_utf8(&bytes[..equals]).map_err(|_| "the option's name is not UTF-8")?;
+            manifest.options.push((name.to_string(), bytes[equals + 1..].to_vec()));
         }
         "program" => manifest.programs.push(Program {
             kind: match value {
                 "java" => Kind::Java,
                 "native" => Kind::Native,
                 other => {
-                    return Err(format!(
-                        "expected java or native after program, found \"{}\"",
-                        shorten(other)
-                    ));
+                    return Err(format!("expected java or native after program, found \"{}\"", shorten(other)));
                 }
             },
             ..Program::default()
@@ -93,10 +64,7 @@ fn setting(manifest: &mut Manifest, line: &str) -> Result<(), String> {
         _ => match manifest.programs.last_mut() {
             Some(program) => program_setting(program, key, value)?,
             None => {
-                return Err(format!(
-                    "unknown setting \"{}\" before the first program",
-                    shorten(key)
-                ));
+                return Err(format!("unknown setting \"{}\" before the first program", shorten(key)));
             }
         },
     }
@@ -114,10 +82,7 @@ fn program_setting(program: &mut Program, key: &str, value: &str) -> Result<(), 
                 "port" => Stdin::Port,
                 "none" => Stdin::None,
                 other => {
-                    return Err(format!(
-                        "expected port or none after stdin, found \"{}\"",
-                        shorten(other)
-                    ));
+                    return Err(format!("expected port or none after stdin, found \"{}\"", shorten(other)));
                 }
             }
         }
@@ -137,13 +102,8 @@ fn program_setting(program: &mut Program, key: &str, value: &str) -> Result<(), 
             }
         }
         "window" => {
-            let (columns, rows) = value
-                .split_once(' ')
-                .ok_or("expected columns and rows after window")?;
-            program.window = Some(WindowSize {
-                columns: number(columns)?,
-                rows: number(rows)?,
-            });
+            let (columns, rows) = value.split_once(' ').ok_or("expected columns and rows after window")?;
+            program.window = Some(WindowSize { columns: number(columns)?, rows: number(rows)? });
         }
         "timeout-ms" => program.timeout_ms = Some(number(value)?),
         "get" => program.get.push(path(value)?),
@@ -153,8 +113,7 @@ fn program_setting(program: &mut Program, key: &str, value: &str) -> Result<(), 
 }
 
 fn decode(value: &str) -> Result<Vec<u8>, String> {
-    let bytes =
-        escape::decode(value).map_err(|_| "a % must be followed by two hexadecimal digits")?;
+    let bytes = escape::decode(value).map_err(|_| "a % must be followed by two hexadecimal digits")?;
     if bytes.contains(&0) {
         return Err("a value must not contain %00".into());
     }
@@ -165,10 +124,7 @@ fn path(value: &str) -> Result<Vec<u8>, String> {
     let bytes = decode(value)?;
     match bytes.first() {
         Some(b'/') => Ok(bytes),
-        _ => Err(format!(
-            "expected an absolute path, found \"{}\"",
-            shorten(value)
-        )),
+        _ => Err(format!("expected an absolute path, found \"{}\"", shorten(value))),
     }
 }
 
@@ -177,9 +133,7 @@ fn utf8(value: &str) -> Result<String, String> {
 }
 
 fn number<N: core::str::FromStr>(value: &str) -> Result<N, String> {
-    value
-        .parse()
-        .map_err(|_| format!("\"{}\" is not a number in range", shorten(value)))
+    value.parse().map_err(|_| format!("\"{}\" is not a number in range", shorten(value)))
 }
 
 /// A message must stay one readable line whatever the text is.

@@ -18,36 +18,23 @@ fn program() -> impl Strategy<Value = Program> {
     let streams = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
     let window = option::of((any::<u16>(), any::<u16>()));
     (
-        (
-            any::<bool>(),
-            absolute(),
-            vec(bytes(), 1..4),
-            vec(bytes(), 0..4),
-            option::of(absolute()),
-        ),
+        (any::<bool>(), absolute(), vec(bytes(), 1..4), vec(bytes(), 0..4), option::of(absolute())),
         (streams, window, any::<Option<u64>>(), vec(absolute(), 0..3)),
     )
-        .prop_map(
-            |(
-                (java, exe, argv, env, cwd),
-                ((port, stdin, stdout, stderr), window, timeout_ms, get),
-            )| Program {
+        .prop_map(|((java, exe, argv, env, cwd), ((port, stdin, stdout, stderr), window, timeout_ms, get))| {
+            Program {
                 kind: if java { Kind::Java } else { Kind::Native },
                 exe,
                 argv,
                 env,
                 cwd: cwd.unwrap_or_default(),
                 stdin: if port { Stdin::Port } else { Stdin::None },
-                ttys: Terminals {
-                    stdin,
-                    stdout,
-                    stderr,
-                },
+                ttys: Terminals { stdin, stdout, stderr },
                 window: window.map(|(columns, rows)| WindowSize { columns, rows }),
                 timeout_ms,
                 get,
-            },
-        )
+            }
+        })
 }
 
 fn manifest() -> impl Strategy<Value = Manifest> {
@@ -62,10 +49,7 @@ fn manifest() -> impl Strategy<Value = Manifest> {
         .prop_map(|(hostname, epoch_ns, binds, options, programs)| Manifest {
             hostname,
             epoch_ns,
-            binds: binds
-                .into_iter()
-                .map(|(from, to)| Bind { from, to })
-                .collect(),
+            binds: binds.into_iter().map(|(from, to)| Bind { from, to }).collect(),
             options,
             programs,
         })
@@ -89,14 +73,8 @@ proptest! {
 #[test]
 fn errors_name_the_line_and_the_cause() {
     let cases = [
-        (
-            "",
-            "manifest line 1: expected \"demitasse-manifest 1\", found \"\"",
-        ),
-        (
-            "demitasse-manifest 1\nexe /x\n",
-            "manifest line 2: unknown setting \"exe\" before the first program",
-        ),
+        ("", "manifest line 1: expected \"demitasse-manifest 1\", found \"\""),
+        ("demitasse-manifest 1\nexe /x\n", "manifest line 2: unknown setting \"exe\" before the first program"),
         (
             "demitasse-manifest 1\n\nprogram perl\n",
             "manifest line 3: expected java or native after program, found \"perl\"",
@@ -109,27 +87,17 @@ fn errors_name_the_line_and_the_cause() {
             "demitasse-manifest 1\nprogram java\narg %4\n",
             "manifest line 3: a % must be followed by two hexadecimal digits",
         ),
-        (
-            "demitasse-manifest 1\nprogram java\nwindow 80 x\n",
-            "manifest line 3: \"x\" is not a number in range",
-        ),
-        (
-            "demitasse-manifest 1\nprogram java\nexe /j\n",
-            "manifest: program 0 has no arg line (argv[0] is one)",
-        ),
+        ("demitasse-manifest 1\nprogram java\nwindow 80 x\n", "manifest line 3: \"x\" is not a number in range"),
+        ("demitasse-manifest 1\nprogram java\nexe /j\n", "manifest: program 0 has no arg line (argv[0] is one)"),
     ];
     for (text, message) in cases {
-        assert_eq!(
-            Manifest::parse(text.as_bytes()).unwrap_err().to_string(),
-            message
-        );
+        assert_eq!(Manifest::parse(text.as_bytes()).unwrap_err().to_string(), message);
     }
 }
 
 #[test]
 fn comments_and_the_text_after_a_nul_are_skipped() {
-    let text =
-        b"demitasse-manifest 1\n# a comment\nprogram native\nexe /bin/true\narg true\n\0rubbish";
+    let text = b"demitasse-manifest 1\n# a comment\nprogram native\nexe /bin/true\narg true\n\0rubbish";
     let manifest = Manifest::parse(text).unwrap();
     assert_eq!(manifest.programs[0].argv, [b"true".to_vec()]);
 }
