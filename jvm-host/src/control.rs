@@ -5,7 +5,7 @@ use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use hal::hil::Port;
-use hal::sync::SpinLock;
+use libc_compat::terminal::{self, WindowSize};
 use sched::{Completion, Interruptible};
 use wire::{GuestMessage, HostMessage, PORT_CONTROL};
 
@@ -14,14 +14,10 @@ const ACK_PATIENCE_NS: u64 = 10_000_000_000;
 /// Longest line that the host sends.
 const LINE_MAX: usize = 256;
 
-/// Hears of a terminal's new size: columns, rows.
-type WindowHook = fn(u16, u16);
-
 /// The channel. A machine without the port (an image that runs by itself in a cloud) says what happens in the log.
 pub struct Control {
     port: Option<Arc<dyn Port>>,
     acknowledged: Completion,
-    on_window: SpinLock<Option<WindowHook>>,
 }
 
 impl Control {
@@ -30,7 +26,6 @@ impl Control {
         let control = Arc::new(Self {
             port: hal::hil::port(PORT_CONTROL),
             acknowledged: Completion::new(),
-            on_window: SpinLock::new(None),
         });
         if control.port.is_some() {
             let listener = control.clone();
@@ -40,11 +35,6 @@ impl Control {
             }
         }
         control
-    }
-
-    /// `hook` hears of a new terminal size (columns, rows).
-    pub fn on_window(&self, hook: WindowHook) {
-        *self.on_window.lock() = Some(hook);
     }
 
     /// Reports `message`.
@@ -113,8 +103,10 @@ impl Control {
                 None => log::info!("signal {signo} from the host: no program runs"),
             },
             Ok(HostMessage::Window { columns, rows }) => {
-                if let Some(hook) = *self.on_window.lock() {
-                    hook(columns, rows);
+                if terminal::set_size(WindowSize { columns, rows })
+                    && let Some(process) = libc_compat::process::running()
+                {
+                    libc_compat::signal::send_from_outside(&process, libc_compat::signal::set::SIGWINCH);
                 }
             }
             Ok(HostMessage::Ack) => self.acknowledged.complete(),

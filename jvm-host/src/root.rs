@@ -30,18 +30,35 @@ pub fn mount() -> Result<Arc<Namespace>, String> {
     };
     let namespace = Namespace::new(root, "/dev/root");
     let processes = Arc::new(Processes);
-    let in_memory = || Tmpfs::new(Limits::half_of_memory()) as Arc<dyn FileSystem>;
     mount_at(&namespace, "/dev", fs::dev::devfs(), "devtmpfs")?;
-    mount_at(&namespace, "/dev/shm", in_memory(), "tmpfs")?;
-    mount_at(&namespace, "/tmp", in_memory(), "tmpfs")?;
-    mount_at(&namespace, "/run", in_memory(), "tmpfs")?;
+    mount_scratch(&namespace)?;
     mount_at(&namespace, "/proc", fs::proc::procfs(processes, &namespace), "proc")?;
     mount_at(&namespace, "/sys", fs::sysfs(), "sysfs")?;
-    // As on every Linux: anybody may make files there, and only their owner may take them away.
-    for path in ["/tmp", "/dev/shm"] {
-        set_mode(&namespace, path, 0o1777);
-    }
     Ok(namespace)
+}
+
+/// Where the file systems in memory are, with their modes: as on every Linux, in the first two anybody may make files, and only their owner
+/// may take them away.
+const SCRATCH: [(&str, u32); 3] = [("/dev/shm", 0o1777), ("/tmp", 0o1777), ("/run", 0o755)];
+
+fn mount_scratch(namespace: &Namespace) -> Result<(), String> {
+    for (path, mode) in SCRATCH {
+        mount_at(namespace, path, Tmpfs::new(Limits::half_of_memory()), "tmpfs")?;
+        set_mode(namespace, path, mode);
+    }
+    Ok(())
+}
+
+/// Between two programs: what the first one left in memory goes, and the second one finds everything as the first one did.
+pub fn renew_scratch(namespace: &Namespace, binds: &[Bind]) -> Result<(), String> {
+    let away = |path: &[u8]| {
+        let name = String::from_utf8_lossy(path);
+        namespace.unmount(path).map_err(|error| format!("{name} cannot be made anew: {error:?}"))
+    };
+    binds.iter().rev().try_for_each(|bind| away(&bind.to))?;
+    SCRATCH.iter().try_for_each(|(path, _)| away(path.as_bytes()))?;
+    mount_scratch(namespace)?;
+    bind(namespace, binds)
 }
 
 fn mount_at(namespace: &Namespace, path: &str, what: Arc<dyn FileSystem>, source: &str) -> Result<(), String> {

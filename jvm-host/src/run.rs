@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 use fs::console::Terminal;
 use fs::{Console, Namespace};
 use libc_compat::process::{ExitStatus, ProcessHandle};
+use libc_compat::terminal::{self, WindowSize};
 use sched::timer::{Timer, TimerOwner};
 use wire::{ExitReason, GuestMessage, Manifest, PORT_STDERR, PORT_STDIN, PORT_STDOUT, Program, Stdin};
 
@@ -72,6 +73,11 @@ fn run_all(control: &Arc<Control>, namespace: &Arc<Namespace>, manifest: &Manife
     let mut consoles = Consoles::default();
     let mut last = 0;
     for (index, program) in (0..).zip(&manifest.programs) {
+        if index > 0
+            && let Err(reason) = root::renew_scratch(namespace, &manifest.binds)
+        {
+            log::warn!("{reason}: the program finds what the one before it left");
+        }
         let streams = match consoles.streams(program) {
             Ok(streams) => streams,
             Err(reason) => {
@@ -107,6 +113,8 @@ fn fail(control: &Control, program: u32, reason: String) {
 }
 
 fn run_one(namespace: &Arc<Namespace>, program: &Program, streams: &Streams) -> (ExitReason, u8) {
+    let size = program.window.as_ref().map(|window| WindowSize { columns: window.columns, rows: window.rows });
+    terminal::reset(size);
     let handle = match launch::start(namespace, program, streams) {
         Ok(handle) => handle,
         Err(reason) => return (ExitReason::Failed(reason), 125),
