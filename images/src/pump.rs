@@ -160,8 +160,11 @@ pub fn input(mut port: UnixStream, source: Source) {
                 }
             }
         }
-        // Only this direction: a full close would discard what QEMU has not read yet.
+        // Only this direction, and the socket stays open until QEMU ends: on a full close, which QEMU sees as a hang-up,
+        // it drops what the guest has not made room for yet.
         let _ = port.shutdown(Shutdown::Write);
+        let mut discarded = [0; 64];
+        while read(&mut port, &mut discarded).is_some() {}
     });
 }
 

@@ -8,9 +8,11 @@ use crate::arch::current as arch;
 use crate::log::panic_write;
 use crate::trap::TrapFrame;
 use core::fmt;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
-static PANICKING: AtomicBool = AtomicBool::new(false);
+/// The vCPU that panics.
+static PANICKING: AtomicUsize = AtomicUsize::new(NOBODY);
+const NOBODY: usize = usize::MAX;
 
 #[panic_handler]
 fn on_panic(info: &core::panic::PanicInfo<'_>) -> ! {
@@ -29,13 +31,20 @@ pub fn trap(frame: &TrapFrame, what: fmt::Arguments<'_>) -> ! {
     arch::panic_stop()
 }
 
-/// Takes the log and prints the first line; a panic in a panic stops at once.
+/// Stops the other vCPUs and prints the first line. A panic in a panic ends the machine at once; a second vCPU that panics
+/// leaves it to the first one, whose words these are to be.
 fn begin(what: fmt::Arguments<'_>) {
-    if PANICKING.swap(true, Ordering::SeqCst) {
-        panic_write(format_args!("\ndemitasse: panic: again, while panicking: {what}\n"));
-        arch::panic_stop();
+    arch::irq_save();
+    let me = arch::cpu_id();
+    match PANICKING.compare_exchange(NOBODY, me, Ordering::SeqCst, Ordering::SeqCst) {
+        Ok(_) => arch::stop_others(),
+        Err(first) if first == me => {
+            panic_write(format_args!("\ndemitasse: panic: again, while panicking: {what}\n"));
+            arch::panic_stop();
+        }
+        Err(_) => arch::halt_for_ever(),
     }
-    panic_write(format_args!("\ndemitasse: panic: vCPU {}: {what}\n", arch::cpu_id()));
+    panic_write(format_args!("\ndemitasse: panic: vCPU {me}: {what}\n"));
 }
 
 fn registers(f: &TrapFrame) {

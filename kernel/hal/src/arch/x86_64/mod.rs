@@ -20,7 +20,7 @@ pub mod smp;
 mod trap;
 mod user;
 
-pub use apic::{report_stuck, send_ipi};
+pub use apic::{report_stuck, send_ipi, stop_others};
 pub use calibrate::refine as refine_clock;
 pub use clock::{now_ns, on_clock_change, read_tsc, set_deadline, set_real_offset, tsc_params};
 pub use context::{Context, current_thread, fs_base, set_current, set_fs_base, switch};
@@ -31,7 +31,7 @@ pub use irq::{irq_allocate, irq_counts, irq_enable, irq_enabled, irq_save, msi_m
 pub use mem::{copy_page, zero_pages};
 pub use paging::{flush_all, flush_page, page_table_root, phys_to_virt};
 pub use pio::{inb, inl, inw, outb, outl, outw};
-pub use power::{panic_stop, power_off};
+pub use power::{halt_for_ever, panic_stop, power_off};
 pub use rtc::seconds_since_epoch;
 pub use seed::hardware_seed;
 pub use serial::serial_write;
