@@ -2,8 +2,10 @@
 //!
 //! There is one root, so every vCPU that runs may hold any translation of the application's half. Each vCPU has a queue of
 //! ranges; who changes the tables posts to all other vCPUs, interrupts those that had nothing queued, and waits with
-//! interrupts on, so that it serves requests itself meanwhile. An idle vCPU is not disturbed: it finds a mark when it
-//! wakes and drops everything before it runs a thread.
+//! interrupts on, so that it serves requests itself meanwhile. It spins for as long as an answer takes when the other vCPU
+//! runs, then sleeps: where a host has fewer cores than the machine has vCPUs, who spins takes the time that the other
+//! needs to answer. An idle vCPU is not disturbed: it finds a mark when it wakes and drops everything before it runs a
+//! thread. A vCPU that never answers ends the run (`hal::watchdog`).
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
 
@@ -11,7 +13,10 @@ use hal::addr::{HUGE_PAGE_SIZE, PAGE_SIZE, VirtAddr};
 use hal::cpu::{MAX_CPUS, Padded, PerCpu};
 use hal::irq::{Ipi, IrqGuard};
 use hal::sync::SpinLock;
+use sched::{Interruptible, WaitQueue};
 
+/// Looks at a target's answer before the waiter sleeps.
+const SPINS: u32 = 256;
 /// More pages than this are cheaper to drop all at once.
 const MAX_PAGES: u64 = 32;
 /// Ranges that a queue holds before it turns into "everything".
@@ -77,6 +82,8 @@ struct Target {
     posted: AtomicU64,
     /// Requests ever done.
     served: AtomicU64,
+    /// Threads that wait for `served`.
+    waiters: WaitQueue,
     /// ACTIVE, IDLE or STALE.
     state: AtomicU32,
 }
@@ -94,6 +101,7 @@ impl Target {
             queue: SpinLock::new(Queue { ranges: [Flush::NOTHING; QUEUE], count: 0 }),
             posted: AtomicU64::new(0),
             served: AtomicU64::new(0),
+            waiters: WaitQueue::new(),
             state: AtomicU32::new(ACTIVE),
         }
     }
@@ -135,6 +143,22 @@ impl Target {
         }
         // Requests finish in order: only this vCPU serves, and it is not interrupted meanwhile.
         self.served.store(upto, SeqCst);
+        self.waiters.wake_all();
+    }
+
+    /// Returns when request `ticket` of vCPU `cpu`, whose target this is, is done. Interrupts are on.
+    fn wait(&self, cpu: usize, ticket: u64) {
+        let is_done = || self.served.load(SeqCst) >= ticket;
+        for _ in 0..SPINS {
+            if is_done() {
+                return;
+            }
+            hal::cpu::relax();
+        }
+        let deadline = hal::clock::now_ns().saturating_add(hal::watchdog::PATIENCE_NS);
+        if self.waiters.wait_until(Some(deadline), Interruptible::No, || is_done().then_some(())).is_err() {
+            hal::watchdog::report_stuck(cpu);
+        }
     }
 }
 
@@ -170,9 +194,7 @@ pub(crate) fn flush(flush: Flush) {
     }
     debug_assert!(hal::irq::enabled(), "waiting for a vCPU with interrupts masked");
     for (cpu, &ticket) in waiting[..count].iter().enumerate() {
-        while TARGETS.of(cpu).served.load(SeqCst) < ticket {
-            hal::cpu::relax();
-        }
+        TARGETS.of(cpu).wait(cpu, ticket);
     }
 }
 
