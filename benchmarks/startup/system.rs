@@ -260,7 +260,12 @@ impl Systems {
                     text.push(places.output());
                     text
                 }
-                _ => format!("null,id=port{index}").into(),
+                // Not `null`: that one never counts as open, and the guest waits for its host.
+                _ => {
+                    let mut text = OsString::from(format!("file,id=port{index},path="));
+                    text.push(places.file(name));
+                    text
+                }
             };
             args.extend(["-chardev".into(), chardev]);
             args.extend([
