@@ -241,22 +241,17 @@ impl State {
             (start, start + WINDOW_MIN)
         };
         end = end.max(index + wanted.min(WINDOW_MAX)).min(page_count);
-        // What is there, or on its way, is not read again.
-        for at in (start..index).rev() {
-            if self.present(at) {
-                start = at + 1;
-                break;
+        // What is there, or on its way, is not read again. Runs, not pages: this is the path of every miss.
+        Range { start, end } = self.pages.free_around(start..end, index);
+        for other in &self.filling {
+            if other.end <= index {
+                start = start.max(other.end);
+            } else if other.start > index {
+                end = end.min(other.start);
             }
-        }
-        if let Some(at) = (index + 1..end).find(|&at| self.present(at)) {
-            end = at;
         }
         self.window_end = end;
         start..end
-    }
-
-    fn present(&self, index: u64) -> bool {
-        self.pages.get(index).is_some() || self.filling.iter().any(|range| range.contains(&index))
     }
 }
 

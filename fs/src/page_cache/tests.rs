@@ -49,6 +49,11 @@ proptest! {
             for probe in &probes {
                 prop_assert_eq!(tree.get(*probe), map.get(probe));
                 prop_assert_eq!(tree.next(*probe), map.range(probe..).next().map(|(index, _)| *index));
+                let within = probe.saturating_sub(70)..probe.saturating_add(70);
+                let before = map.range(within.start..*probe).next_back().map_or(within.start, |(index, _)| index + 1);
+                let behind = map.range(probe.saturating_add(1).min(within.end)..within.end).next();
+                let free = before..behind.map_or(within.end, |(index, _)| *index);
+                prop_assert_eq!(tree.free_around(within, *probe), free);
             }
         }
         let mut seen = Vec::new();

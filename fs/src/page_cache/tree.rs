@@ -1,6 +1,7 @@
 //! A radix tree from page numbers to values: 64 slots a node, as high as the largest number needs.
 
 use alloc::boxed::Box;
+use core::ops::Range;
 
 const BITS: u32 = 6;
 const SLOTS: usize = 1 << BITS;
@@ -155,6 +156,27 @@ impl<T> PageTree<T> {
                 None
             }
         }
+    }
+
+    /// The part of `within` around `index` that holds no value, apart from `index` itself.
+    pub fn free_around(&self, within: Range<u64>, index: u64) -> Range<u64> {
+        let mut start = within.start;
+        let mut at = start;
+        while at < within.end {
+            let run = self.run(at);
+            let step = SLOTS as u64 - at % SLOTS as u64;
+            for (here, value) in (at..within.end).zip(run) {
+                if value.is_none() || here == index {
+                    continue;
+                }
+                if here > index {
+                    return start..here;
+                }
+                start = here + 1;
+            }
+            at += step;
+        }
+        start..within.end
     }
 
     /// Takes values of `from .. end` out one after the other, at most `max`, and hands them to `gone`; true when no more
