@@ -19,10 +19,11 @@ const IOVEC_INLINE: usize = 8;
 /// [`TRANSFER_MAX`].
 #[inline]
 pub fn buffer(addr: u64, len: u64) -> Result<UserSlice, Errno> {
+    // The address comes first, as in Linux's vfs_read: whatever is too long also leaves the half.
+    hal::user::check(addr, len as usize)?;
     if len > isize::MAX as u64 {
         return Err(Errno::EINVAL);
     }
-    hal::user::check(addr, len as usize)?;
     Ok(UserSlice::new(addr, (len as usize).min(TRANSFER_MAX)))
 }
 

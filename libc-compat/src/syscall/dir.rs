@@ -4,7 +4,7 @@ use super::{Call, Row, Support::*, SysResult, row};
 use crate::uaccess::UserSlice;
 use crate::{Errno, unsupported};
 use alloc::vec::Vec;
-use fs::{DirEntry, FileKind, FollowLast, NewNode, RenameMode};
+use fs::{DirEntry, FileKind, FollowLast, NewNode, RenameMode, SeekFrom};
 use linux_raw_sys::general as linux;
 
 /// The rows of this family.
@@ -242,11 +242,19 @@ fn getdents64(call: &mut Call<'_>) -> SysResult {
     let file = call.process().files.get(call.int(0))?;
     let mut to = UserSlice::new(call.arg(1), call.uint(2) as usize);
     let mut pack = Packer::new(to.len().min(GETDENTS_MAX));
+    let before = file.position();
     file.readdir(&mut |entry| pack.put(entry))?;
     if pack.bytes.is_empty() && pack.overflowed {
         return Err(Errno::EINVAL);
     }
-    Ok(to.write(&pack.bytes)? as u64)
+    match to.write(&pack.bytes) {
+        Ok(count) => Ok(count as u64),
+        Err(fault) => {
+            // What did not arrive has not been read.
+            file.seek(SeekFrom::Start(before))?;
+            Err(fault.into())
+        }
+    }
 }
 
 /// Packs `struct linux_dirent64`s: inode, next position, record length, type, name; each a multiple of 8 bytes.
