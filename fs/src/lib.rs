@@ -46,6 +46,7 @@ mod open_file;
 pub mod page_cache;
 pub mod pipe;
 pub mod poll;
+pub mod pressure;
 pub mod proc;
 mod sysfs;
 pub mod tmpfs;

@@ -148,9 +148,8 @@ fn finish(built: &Path, image: &Path) -> Result<(), Failure> {
     fs::write(image, &out).map_err(|error| Failure::own_file("write", image, &error))?;
     if out.len() as u64 > SIZE_MAX {
         let message = format!(
-            "the kernel file has {}, more than the {} that it may have",
-            crate::size::show(out.len() as u64),
-            crate::size::show(SIZE_MAX)
+            "the kernel file has {} bytes, more than the {SIZE_MAX} that it may have",
+            out.len()
         );
         crate::progress::note(&message);
     }

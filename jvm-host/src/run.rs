@@ -61,6 +61,7 @@ fn timeline() {
 
 fn prepare() -> Result<(Arc<Namespace>, Manifest), String> {
     let namespace = root::mount()?;
+    fs::pressure::register(&namespace);
     let manifest = root::manifest(&namespace)?;
     root::bind(&namespace, &manifest.binds)?;
     libc_compat::syscall::system::set_hostname(manifest.hostname.as_deref().unwrap_or("demitasse"));
@@ -95,6 +96,7 @@ fn run_all(control: &Arc<Control>, namespace: &Arc<Namespace>, manifest: &Manife
             // A closed host end is no matter: what was written before has left or never will.
             let _ = console.drain();
         }
+        log_memory(index);
         control.send(&GuestMessage::Exit {
             program: index,
             reason,
@@ -104,6 +106,20 @@ fn run_all(control: &Arc<Control>, namespace: &Arc<Namespace>, manifest: &Manife
         last = status;
     }
     last
+}
+
+/// One line for `--verbose`: where memory is.
+fn log_memory(program: u32) {
+    let frames = mm::frame::stats();
+    log::info!(
+        "memory after program {program}: {} KiB, free {} (never touched {}), kernel heap {}, file pages {}, files in memory {}",
+        frames.total * 4,
+        frames.free * 4,
+        frames.untouched * 4,
+        mm::heap::used_bytes() / 1024,
+        fs::page_cache::cached_pages() * 4,
+        fs::tmpfs::used_pages() * 4,
+    );
 }
 
 fn fail(control: &Control, program: u32, reason: String) {

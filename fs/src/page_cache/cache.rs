@@ -17,6 +17,9 @@ const WINDOW_MIN: u64 = 16;
 /// Pages in the largest window.
 const WINDOW_MAX: u64 = 128;
 
+/// Pages in every window while memory is scarce.
+const WINDOW_SCARCE: u64 = 4;
+
 /// Where a cache's pages come from.
 pub trait PageSource: Send + Sync {
     /// Fills `frames` with the pages from `first` on; what lies behind the end of the file is zeros. Sleeps.
@@ -38,6 +41,8 @@ struct State {
     /// Where the last window ended, and its length: the next miss there doubles it.
     window_end: u64,
     window: u64,
+    /// Where the next search for pages to give back begins.
+    hand: u64,
 }
 
 /// The pages of one file that never changes.
@@ -56,7 +61,7 @@ impl FileCache {
             id: next_id(),
             size,
             source,
-            state: SpinLock::new(State { pages: PageTree::new(), filling: Vec::new(), window_end: 0, window: 0 }),
+            state: SpinLock::new(State { pages: PageTree::new(), filling: Vec::new(), window_end: 0, window: 0, hand: 0 }),
             filled: WaitQueue::new(),
         });
         reclaim::enroll(&cache);
@@ -192,7 +197,6 @@ impl FileCache {
     /// no sleep; does nothing when the cache is busy. How many.
     pub(super) fn shrink(&self, goal: usize) -> usize {
         let mut freed = 0;
-        let mut from = 0;
         while freed < goal {
             // In pieces: interrupts are masked meanwhile.
             let mut victims: [Option<Page>; 16] = [const { None }; 16];
@@ -203,8 +207,9 @@ impl FileCache {
                 let Some(mut state) = self.state.try_lock() else { break };
                 let mut picked = [0; 16];
                 let mut looked = 0;
-                state.pages.visit(from, &mut |index, page| {
-                    from = index + 1;
+                let mut hand = state.hand;
+                state.pages.visit(hand, &mut |index, page| {
+                    hand = index + 1;
                     looked += 1;
                     if page.frame.count() == 1 && !page.used.swap(false, Ordering::Relaxed) {
                         picked[count] = index;
@@ -213,6 +218,7 @@ impl FileCache {
                     more = looked == 256 || count == most;
                     !more
                 });
+                state.hand = if more { hand } else { 0 };
                 for (slot, &index) in victims.iter_mut().zip(&picked[..count]) {
                     // A reader may have taken it from the tree meanwhile? No: it needs this lock.
                     *slot = state.pages.remove(index);
@@ -231,16 +237,17 @@ impl FileCache {
 
 impl State {
     fn choose_window(&mut self, index: u64, wanted: u64, page_count: u64) -> Range<u64> {
+        let (least, most) = if mm::frame::is_scarce() { (WINDOW_SCARCE, WINDOW_SCARCE) } else { (WINDOW_MIN, WINDOW_MAX) };
         let sequential = self.window > 0 && index == self.window_end;
-        self.window = if sequential { (self.window * 2).min(WINDOW_MAX) } else { WINDOW_MIN };
+        self.window = if sequential { (self.window * 2).min(most) } else { least };
         let (mut start, mut end) = if sequential {
             (index, index + self.window)
         } else {
             // Around the page: a mapped program jumps both ways.
-            let start = index - index % WINDOW_MIN;
-            (start, start + WINDOW_MIN)
+            let start = index - index % least;
+            (start, start + least)
         };
-        end = end.max(index + wanted.min(WINDOW_MAX)).min(page_count);
+        end = end.max(index + wanted.min(most)).min(page_count);
         // What is there, or on its way, is not read again. Runs, not pages: this is the path of every miss.
         Range { start, end } = self.pages.free_around(start..end, index);
         for other in &self.filling {

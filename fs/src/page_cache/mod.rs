@@ -15,7 +15,8 @@ mod tree;
 
 pub use cache::{FileCache, PageSource};
 pub(crate) use frames::{copy_in, page_bytes, write_bytes, zero_range};
-pub use reclaim::{cached_pages, pages_read, register};
+pub(crate) use reclaim::reclaim;
+pub use reclaim::{cached_pages, pages_read};
 pub(crate) use tree::PageTree;
 
 /// Bytes in a page.

@@ -11,11 +11,6 @@ static HAND: AtomicUsize = AtomicUsize::new(0);
 static CACHED: AtomicUsize = AtomicUsize::new(0);
 static READ: AtomicUsize = AtomicUsize::new(0);
 
-/// Lets mm take clean pages when frames run out. Once, at boot.
-pub fn register() {
-    mm::frame::register_reclaimer(reclaim);
-}
-
 /// Pages in all caches.
 pub fn cached_pages() -> u64 {
     CACHED.load(Ordering::Relaxed) as u64
@@ -44,7 +39,7 @@ pub(super) fn count_removed(pages: usize) {
 }
 
 /// Frees up to `goal` pages; runs inside an allocation, so it allocates nothing and only tries locks.
-pub(super) fn reclaim(goal: usize) -> usize {
+pub(crate) fn reclaim(goal: usize) -> usize {
     let mut freed = 0;
     // Twice round: the first clears the marks of use.
     let Some(rounds) = CACHES.try_lock().map(|caches| caches.len() * 2) else { return 0 };

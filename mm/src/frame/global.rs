@@ -144,6 +144,15 @@ pub(crate) fn is_plentiful() -> bool {
     free_hint() >= (1 << 30) / 4096
 }
 
+/// Whether memory is so short that nothing should be read ahead: it would take the place of what is in use.
+#[inline]
+pub fn is_scarce() -> bool {
+    free_hint() < ZONE.reserve.load(Relaxed) + (ZONE.total.load(Relaxed) / 32).min(SCARCE_MAX)
+}
+
+/// At most this many free frames beyond the reserve are scarce: 16 MiB.
+const SCARCE_MAX: u64 = 4096;
+
 /// Frames of the machine.
 pub(crate) fn total_frames() -> u64 {
     machine::ensure_ready();

@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering::*;
 
 use super::area::Area;
 use super::request::Sharing;
-use super::{AddressSpace, State};
+use super::{AddressSpace, HALF_END, State};
 use crate::page_table::entry::{ACCESSED, CACHED, OWNED};
 use crate::page_table::gather::Gather;
 use crate::page_table::walk::{Slot, Visitor};
@@ -52,24 +52,25 @@ impl AddressSpace {
     pub(crate) fn unmap_clean_pages(&self, wanted: usize) -> usize {
         let Some(state) = self.state.try_read() else { return 0 };
         let mut gather = self.gather();
-        // The second round takes what the first has found accessed.
-        let mut unmapped = 0;
-        for _ in 0..2 {
-            for (start, area) in state.tree.iter().filter(|(_, area)| area.object.is_some()) {
-                if unmapped >= wanted {
-                    return unmapped;
+        // From where the last search ended, round and round: the second round takes what the first has found accessed.
+        let hand = self.clean_hand.load(Relaxed);
+        let mut clock = Clock { gather: &mut gather, unmapped: 0, wanted, next: hand };
+        for part in [hand..HALF_END, 0..HALF_END, 0..HALF_END] {
+            for (start, area) in state.tree.overlapping(part.clone()).filter(|(_, area)| is_reclaimable(area)) {
+                self.tables.visit(start.max(part.start)..area.end, &mut clock);
+                if clock.unmapped >= wanted {
+                    self.clean_hand.store(clock.next, Relaxed);
+                    return clock.unmapped;
                 }
-                if area.sharing == Sharing::Shared && area.object.as_ref().is_some_and(|o| !o.backing.tracks_dirty()) {
-                    // Memory without a disk behind it: unmapping frees nothing.
-                    continue;
-                }
-                let mut clock = Clock { gather: &mut gather, unmapped: 0, wanted: wanted - unmapped };
-                self.tables.visit(start..area.end, &mut clock);
-                unmapped += clock.unmapped;
             }
         }
-        unmapped
+        clock.unmapped
     }
+}
+
+/// Whether unmapping pages of the area lets somebody free them: not memory without a disk behind it.
+fn is_reclaimable(area: &Area) -> bool {
+    area.object.as_ref().is_some_and(|object| area.sharing == Sharing::Private || object.backing.tracks_dirty())
 }
 
 /// Empties slots that show the object itself, or all.
@@ -94,6 +95,8 @@ struct Clock<'g, 'a> {
     gather: &'g mut Gather<'a>,
     unmapped: usize,
     wanted: usize,
+    /// Behind the last page that was unmapped.
+    next: u64,
 }
 
 impl Visitor for Clock<'_, '_> {
@@ -108,6 +111,7 @@ impl Visitor for Clock<'_, '_> {
         } else if slot.entry.compare_exchange(old, 0, AcqRel, Acquire).is_ok() {
             self.gather.add(old, addr, 1);
             self.unmapped += 1;
+            self.next = addr + PAGE_SIZE;
         }
     }
 }

@@ -57,6 +57,8 @@ pub struct AddressSpace {
     resident: Resident,
     /// Highest number of resident pages seen.
     resident_peak: AtomicU64,
+    /// Where the next search for clean file pages begins.
+    clean_hand: AtomicU64,
     policy: Policy,
 }
 
@@ -104,6 +106,7 @@ impl AddressSpace {
             tables: Tables::new(root),
             resident: Resident::new(),
             resident_peak: AtomicU64::new(0),
+            clean_hand: AtomicU64::new(0),
             policy: Policy::new(),
         }
     }

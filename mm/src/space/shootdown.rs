@@ -98,7 +98,8 @@ const STALE: u32 = 2;
 impl Target {
     const fn new() -> Self {
         Target {
-            queue: SpinLock::new(Queue { ranges: [Flush::NOTHING; QUEUE], count: 0 }),
+            // Zeros, so that 64 of these take no place in the kernel file.
+            queue: SpinLock::new(Queue { ranges: [Flush { start: 0, end: 0 }; QUEUE], count: 0 }),
             posted: AtomicU64::new(0),
             served: AtomicU64::new(0),
             waiters: WaitQueue::new(),

@@ -24,8 +24,10 @@ use crate::page_table::entry;
 const ATTEMPTS: u32 = 16;
 /// After so many the page is taken although the object does not return it any more: it does not cache.
 const TRUSTING: u32 = 3;
-/// Rounds of reclaim before memory counts as out.
-const RECLAIMS: u32 = 3;
+/// Rounds of reclaim in a row that free nothing before memory counts as out, and the time between two: another thread may be
+/// at it, or hold what the round needs.
+const FRUITLESS: u32 = 20;
+const RECLAIM_PAUSE_NS: u64 = 1_000_000;
 
 /// A page that was fetched without the lock.
 struct Fetched {
@@ -66,7 +68,7 @@ impl AddressSpace {
         }
         let page = addr & !(PAGE_SIZE - 1);
         let mut fetched: Option<Fetched> = None;
-        let mut reclaims = 0;
+        let mut fruitless = 0;
         let mut attempt = 0;
         while attempt < ATTEMPTS {
             let step = {
@@ -82,17 +84,16 @@ impl AddressSpace {
                 Step::Again => {}
                 Step::Fetch { backing, index, write } => {
                     attempt += 1;
-                    let page = backing.fault_page(index, write)?;
-                    let trusted = attempt >= TRUSTING;
-                    fetched = Some(Fetched { backing_id: backing.id(), index, page, written: write, trusted });
-                }
-                Step::NoMemory => {
-                    if reclaims == RECLAIMS {
-                        return Err(FaultError::NoMemory);
+                    match backing.fault_page(index, write) {
+                        Ok(page) => {
+                            let trusted = attempt >= TRUSTING;
+                            fetched = Some(Fetched { backing_id: backing.id(), index, page, written: write, trusted });
+                        }
+                        Err(BackingError::NoMemory) => free_some(&mut fruitless)?,
+                        Err(error) => return Err(error.into()),
                     }
-                    reclaims += 1;
-                    frame::reclaim(1);
                 }
+                Step::NoMemory => free_some(&mut fruitless)?,
             }
         }
         // The page was lost again and again: memory is so short that it is evicted before it is mapped.
@@ -141,6 +142,21 @@ impl AddressSpace {
         let span = crate::page_table::walk::span(slot.level);
         entry::allows(value, access.write, access.fetch).then_some((addr & !(span - 1)) + span)
     }
+}
+
+/// Frees frames for another attempt, with no lock held. Error: nothing was freed for a while.
+#[cold]
+fn free_some(fruitless: &mut u32) -> Result<(), FaultError> {
+    if frame::reclaim(1) > 0 {
+        *fruitless = 0;
+        return Ok(());
+    }
+    *fruitless += 1;
+    if *fruitless > FRUITLESS {
+        return Err(FaultError::NoMemory);
+    }
+    sched::sleep_until(hal::clock::now_ns() + RECLAIM_PAUSE_NS, sched::Interruptible::No);
+    Ok(())
 }
 
 /// Whether an area lets the access through. On x86 every kind of access right includes reading.

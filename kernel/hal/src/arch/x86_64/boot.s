@@ -65,13 +65,16 @@ boot_gdt:
 boot_gdtr:
     .short 23
     .long boot_gdt
+
+// Zeros, which take no place in the file.
+    .section .boottables,"aw",@nobits
     .balign 4096
 boot_pml4:
-    .fill 4096, 1, 0
+    .skip 4096
 boot_pdpt:
-    .fill 4096, 1, 0
+    .skip 4096
 boot_pd:
-    .fill 4096, 1, 0
+    .skip 4096
     .global boot_pml4
     .global boot_pdpt
 
