@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 mod qemu;
 pub use qemu::Qemu;
 
-/// Smallest memory that is worth a try, in bytes.
-pub const MEMORY_MIN: u64 = 32 << 20;
+/// Smallest memory in which Java says Hello (SerialGC, C1, -Xmx16m), in bytes.
+pub const MEMORY_MIN: u64 = 28 << 20;
 /// Largest number of vCPUs that the kernel can use.
 pub const CPUS_MAX: u32 = 64;
 
@@ -189,7 +189,7 @@ pub fn check_sizes(memory_bytes: u64, cpus: u32) -> Result<(), Failure> {
     if memory_bytes < MEMORY_MIN {
         let (given, least) = (crate::size::show(memory_bytes), crate::size::show(MEMORY_MIN));
         return Err(Failure::usage(format!(
-            "--memory {given} is too small to start; the least is {least}, and Java needs 64 MiB or more"
+            "--memory {given} is too small to start; the least is {least}"
         )));
     }
     if cpus == 0 || cpus > CPUS_MAX {
