@@ -19,11 +19,9 @@ impl Stub {
 
     /// Runs until the instruction at `address` is next; the breakpoint is gone afterwards.
     pub fn run_to(&mut self, address: u64) -> Result<()> {
-        for (packet, answer) in [
-            (format!("Z1,{address:x},1"), "OK"),
-            ("c".to_string(), "T05"),
-            (format!("z1,{address:x},1"), "OK"),
-        ] {
+        for (packet, answer) in
+            [(format!("Z1,{address:x},1"), "OK"), ("c".to_string(), "T05"), (format!("z1,{address:x},1"), "OK")]
+        {
             let got = self.request(&packet)?;
             if !got.starts_with(answer) {
                 bail!("the gdb stub answered {got:?} to {packet:?}");
@@ -39,9 +37,7 @@ impl Stub {
         let mut byte = [0];
         // "+" acknowledges; then $text#sum.
         loop {
-            self.0
-                .read_exact(&mut byte)
-                .context("the gdb stub is gone")?;
+            self.0.read_exact(&mut byte).context("the gdb stub is gone")?;
             match byte[0] {
                 b'+' | b'-' if answer.is_empty() => {}
                 b'$' => answer.clear(),

@@ -44,11 +44,7 @@ impl Linux {
         let boot = unpacked.join("boot");
         let name = |entry: fs::DirEntry| entry.file_name().into_string().ok();
         let version = fs::read_dir(&boot)?
-            .filter_map(|entry| {
-                name(entry.ok()?)?
-                    .strip_prefix("vmlinuz-")
-                    .map(String::from)
-            })
+            .filter_map(|entry| name(entry.ok()?)?.strip_prefix("vmlinuz-").map(String::from))
             .next()
             .context("no kernel in the package")?;
         let tree = unpacked.join("lib/modules").join(&version).join("kernel");
@@ -85,43 +81,26 @@ impl Linux {
 }
 
 fn script(layers: usize, command: &[String], environment: &[String]) -> String {
-    let mut text =
-        String::from("#!/bin/busybox sh\nb=/bin/busybox\n$b mount -t devtmpfs dev /dev\n");
+    let mut text = String::from("#!/bin/busybox sh\nb=/bin/busybox\n$b mount -t devtmpfs dev /dev\n");
     for module in MODULES {
         text += &format!("$b insmod /modules/{module}.ko\n");
     }
     let disk = |index: usize| char::from(b'a' + u8::try_from(index).expect("few disks"));
     for index in 0..layers {
-        text += &format!(
-            "$b mkdir /layer{index}\n$b mount -t erofs -o ro /dev/vd{} /layer{index}\n",
-            disk(index)
-        );
+        text += &format!("$b mkdir /layer{index}\n$b mount -t erofs -o ro /dev/vd{} /layer{index}\n", disk(index));
     }
     let lower: Vec<String> = (0..layers).map(|index| format!("/layer{index}")).collect();
     match lower.as_slice() {
         [one] => text += &format!("$b mount -o bind {one} /root\n"),
-        all => {
-            text += &format!(
-                "$b mount -t overlay -o ro,lowerdir={} overlay /root\n",
-                all.join(":")
-            )
-        }
+        all => text += &format!("$b mount -t overlay -o ro,lowerdir={} overlay /root\n", all.join(":")),
     }
     text += "$b mount -t proc proc /root/proc\n$b mount -t sysfs sys /root/sys\n$b mount -o move /dev /root/dev\n";
     text += "$b mount -t tmpfs tmp /root/tmp\n";
     let quote = |words: &[String]| {
-        words
-            .iter()
-            .map(|word| format!("'{}'", word.replace('\'', "'\\''")))
-            .collect::<Vec<_>>()
-            .join(" ")
+        words.iter().map(|word| format!("'{}'", word.replace('\'', "'\\''"))).collect::<Vec<_>>().join(" ")
     };
     // busybox's own env: the image of the JDK need not hold one.
-    text += &format!(
-        "$b env -i {} $b chroot /root {}\n$b poweroff -f\n",
-        quote(environment),
-        quote(command)
-    );
+    text += &format!("$b env -i {} $b chroot /root {}\n$b poweroff -f\n", quote(environment), quote(command));
     text
 }
 
@@ -129,9 +108,7 @@ fn fetch(directory: &Path, unpacked: &Path) -> Result<()> {
     fs::create_dir_all(directory)?;
     let package = kernel_package()?;
     eprintln!("fetching {package} and busybox-static");
-    run(Command::new("apt-get")
-        .args(["download", "-q", &package, "busybox-static"])
-        .current_dir(directory))?;
+    run(Command::new("apt-get").args(["download", "-q", &package, "busybox-static"]).current_dir(directory))?;
     let _ = fs::remove_dir_all(unpacked);
     fs::create_dir_all(unpacked)?;
     for entry in fs::read_dir(directory)? {
@@ -147,14 +124,10 @@ fn fetch(directory: &Path, unpacked: &Path) -> Result<()> {
 /// The newest kernel, which the package linux-image-cloud-amd64 depends on.
 fn kernel_package() -> Result<String> {
     let depends = || -> Result<Option<String>> {
-        let output = Command::new("apt-cache")
-            .args(["depends", "linux-image-cloud-amd64"])
-            .output()?;
+        let output = Command::new("apt-cache").args(["depends", "linux-image-cloud-amd64"]).output()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         Ok(text.lines().find_map(|line| {
-            line.trim()
-                .strip_prefix("Depends: linux-image-")
-                .map(|rest| format!("linux-image-{rest}"))
+            line.trim().strip_prefix("Depends: linux-image-").map(|rest| format!("linux-image-{rest}"))
         }))
     };
     if let Some(package) = depends()? {
@@ -165,30 +138,18 @@ fn kernel_package() -> Result<String> {
 }
 
 fn run(command: &mut Command) -> Result<()> {
-    let output = command
-        .output()
-        .with_context(|| format!("cannot start {command:?}"))?;
+    let output = command.output().with_context(|| format!("cannot start {command:?}"))?;
     if !output.status.success() {
-        bail!(
-            "{command:?} failed: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
+        bail!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(())
 }
 
 fn find(directory: &Path, name: &str) -> Option<PathBuf> {
-    fs::read_dir(directory)
-        .ok()?
-        .filter_map(Result::ok)
-        .find_map(|entry| {
-            let path = entry.path();
-            if path.is_dir() {
-                find(&path, name)
-            } else {
-                (entry.file_name() == name).then_some(path)
-            }
-        })
+    fs::read_dir(directory).ok()?.filter_map(Result::ok).find_map(|entry| {
+        let path = entry.path();
+        if path.is_dir() { find(&path, name) } else { (entry.file_name() == name).then_some(path) }
+    })
 }
 
 #[cfg(test)]
@@ -199,10 +160,7 @@ mod tests {
     fn the_script_quotes_and_orders() {
         let text = script(2, &["/x/java".into(), "-Dq='1'".into()], &["LANG=C".into()]);
         assert!(text.contains("lowerdir=/layer0:/layer1"), "{text}");
-        assert!(
-            text.contains("$b env -i 'LANG=C' $b chroot /root '/x/java' '-Dq='\\''1'\\'''"),
-            "{text}"
-        );
+        assert!(text.contains("$b env -i 'LANG=C' $b chroot /root '/x/java' '-Dq='\\''1'\\'''"), "{text}");
         assert!(text.find("virtio_ring").unwrap() < text.find("virtio_blk").unwrap());
     }
 }

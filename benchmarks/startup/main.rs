@@ -87,20 +87,13 @@ fn measure(options: &Options) -> Result<bool> {
     let is_wanted = |what| options.what.is_empty() || options.what.contains(&what);
     let mut rows = Vec::new();
     if is_wanted(What::Instructions) {
-        rows.push(row(
-            "instructions to Hello's line, M",
-            Bar::AtMost(380.0),
-            &sides,
-            options.counts,
-            |side| Ok(measure::instructions(&systems, side)? / 1e6),
-        )?);
+        rows.push(row("instructions to Hello's line, M", Bar::AtMost(380.0), &sides, options.counts, |side| {
+            Ok(measure::instructions(&systems, side)? / 1e6)
+        })?);
     }
     if is_wanted(What::Boot) && sides.contains(&Side::Demitasse) {
         let boot = measure::boot(&systems)?;
-        eprintln!(
-            "firmware before the kernel: {:.1} M instructions",
-            boot.firmware as f64 / 1e6
-        );
+        eprintln!("firmware before the kernel: {:.1} M instructions", boot.firmware as f64 / 1e6);
         rows.push(Row {
             what: "instructions, kernel entry to ld.so, M",
             ours: vec![boot.kernel as f64 / 1e6],
@@ -109,55 +102,28 @@ fn measure(options: &Options) -> Result<bool> {
         });
     }
     if is_wanted(What::Wall) {
-        rows.push(row(
-            "QEMU start to Hello's line, 2 vCPUs, s",
-            Bar::Ratio(0.42),
-            &sides,
-            options.runs,
-            |side| measure::wall(&systems, side),
-        )?);
+        rows.push(row("QEMU start to Hello's line, 2 vCPUs, s", Bar::Ratio(0.42), &sides, options.runs, |side| {
+            measure::wall(&systems, side)
+        })?);
     }
     if is_wanted(What::Memory) {
-        rows.push(row(
-            "smallest memory for Hello, MiB",
-            Bar::AtMost(64.0),
-            &sides,
-            1,
-            |side| Ok((measure::memory(&systems, side)? >> 20) as f64),
-        )?);
+        rows.push(row("smallest memory for Hello, MiB", Bar::AtMost(64.0), &sides, 1, |side| {
+            Ok((measure::memory(&systems, side)? >> 20) as f64)
+        })?);
     }
     if is_wanted(What::Size) {
-        rows.push(row(
-            "kernel file, MiB",
-            Bar::AtMost(1.0),
-            &sides,
-            1,
-            |side| Ok(systems.kernel_bytes(side)? as f64 / (1 << 20) as f64),
-        )?);
+        rows.push(row("kernel file, MiB", Bar::AtMost(1.0), &sides, 1, |side| {
+            Ok(systems.kernel_bytes(side)? as f64 / (1 << 20) as f64)
+        })?);
     }
     if is_wanted(What::Clocks) {
-        let mut random = Row {
-            what: "first SecureRandom bytes, ms",
-            ours: vec![],
-            linux: vec![],
-            bar: Bar::Ratio(1.0),
-        };
-        rows.push(row(
-            "System.nanoTime, ns a call",
-            Bar::Ratio(1.0),
-            &sides,
-            options.runs,
-            |side| {
-                let (clock, bytes) = measure::clocks(&systems, side)?;
-                if side == Side::Linux {
-                    &mut random.linux
-                } else {
-                    &mut random.ours
-                }
-                .push(bytes);
-                Ok(clock)
-            },
-        )?);
+        let mut random =
+            Row { what: "first SecureRandom bytes, ms", ours: vec![], linux: vec![], bar: Bar::Ratio(1.0) };
+        rows.push(row("System.nanoTime, ns a call", Bar::Ratio(1.0), &sides, options.runs, |side| {
+            let (clock, bytes) = measure::clocks(&systems, side)?;
+            if side == Side::Linux { &mut random.linux } else { &mut random.ours }.push(bytes);
+            Ok(clock)
+        })?);
         rows.push(random);
     }
     print!("{}", report::markdown(&systems.description(), &rows));
@@ -172,22 +138,12 @@ fn row(
     runs: usize,
     mut one: impl FnMut(Side) -> Result<f64>,
 ) -> Result<Row> {
-    let mut row = Row {
-        what,
-        ours: vec![],
-        linux: vec![],
-        bar,
-    };
+    let mut row = Row { what, ours: vec![], linux: vec![], bar };
     for turn in 1..=runs {
         for &side in sides {
             let value = one(side)?;
             eprintln!("{what}, {turn} of {runs}: {} {value:.3}", side.name());
-            if side == Side::Linux {
-                &mut row.linux
-            } else {
-                &mut row.ours
-            }
-            .push(value);
+            if side == Side::Linux { &mut row.linux } else { &mut row.ours }.push(value);
         }
     }
     Ok(row)
@@ -196,14 +152,8 @@ fn row(
 /// Compiles the Java programs of this folder into `classes`.
 fn compile(classes: &Path) -> Result<()> {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("startup/java");
-    let files: Vec<PathBuf> = std::fs::read_dir(sources)?
-        .map(|entry| Ok(entry?.path()))
-        .collect::<Result<_>>()?;
-    let status = Command::new("javac")
-        .arg("-d")
-        .arg(classes)
-        .args(files)
-        .status()?;
+    let files: Vec<PathBuf> = std::fs::read_dir(sources)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    let status = Command::new("javac").arg("-d").arg(classes).args(files).status()?;
     anyhow::ensure!(status.success(), "javac failed");
     Ok(())
 }

@@ -16,11 +16,7 @@ const MEMORY_STEP: u64 = 2 << 20;
 
 /// Java options as given on both sides.
 fn java(options: &[&str], class: &str) -> Vec<String> {
-    options
-        .iter()
-        .chain(&["-cp", "/classes", class])
-        .map(|word| word.to_string())
-        .collect()
+    options.iter().chain(&["-cp", "/classes", class]).map(|word| word.to_string()).collect()
 }
 
 /// Executed instructions from reset to Hello's line: one vCPU, SerialGC, record mode.
@@ -68,19 +64,13 @@ pub fn boot(systems: &Systems) -> Result<Boot> {
     let firmware = monitor.instructions()?;
     stub.run_to(enter_app)?;
     let total = monitor.instructions()?;
-    Ok(Boot {
-        firmware,
-        kernel: total - firmware,
-    })
+    Ok(Boot { firmware, kernel: total - firmware })
 }
 
 /// The 32-bit entry in the ELF note that QEMU boots by (XEN_ELFNOTE_PHYS32_ENTRY).
 fn pvh_entry(elf: &goblin::elf::Elf<'_>, file: &[u8]) -> Option<u64> {
     const PHYS32_ENTRY: u32 = 18;
-    let note = elf
-        .iter_note_headers(file)?
-        .filter_map(Result::ok)
-        .find(|note| note.n_type == PHYS32_ENTRY)?;
+    let note = elf.iter_note_headers(file)?.filter_map(Result::ok).find(|note| note.n_type == PHYS32_ENTRY)?;
     let bytes: [u8; 4] = note.desc.get(..4)?.try_into().ok()?;
     Some(u32::from_le_bytes(bytes).into())
 }
@@ -101,62 +91,30 @@ fn symbol(elf: &goblin::elf::Elf<'_>, name: &str) -> Option<u64> {
 
 /// Wall time from QEMU's start to Hello's line, in seconds: 2 vCPUs, default options.
 pub fn wall(systems: &Systems, side: Side) -> Result<f64> {
-    let plan = Plan {
-        cpus: 2,
-        memory_bytes: 2 << 30,
-        java: java(&[], "Hello"),
-        is_counted: false,
-        is_debugged: false,
-    };
+    let plan = Plan { cpus: 2, memory_bytes: 2 << 30, java: java(&[], "Hello"), is_counted: false, is_debugged: false };
     let (_, time) = Run::start(systems, side, &plan)?.wait_for_line(HELLO, LIMIT)?;
     Ok(time.as_secs_f64())
 }
 
 /// System.nanoTime (ns a call) and the first SecureRandom bytes (ms).
 pub fn clocks(systems: &Systems, side: Side) -> Result<(f64, f64)> {
-    let plan = Plan {
-        cpus: 2,
-        memory_bytes: 2 << 30,
-        java: java(&[], "Clocks"),
-        is_counted: false,
-        is_debugged: false,
-    };
+    let plan =
+        Plan { cpus: 2, memory_bytes: 2 << 30, java: java(&[], "Clocks"), is_counted: false, is_debugged: false };
     let (line, _) = Run::start(systems, side, &plan)?.wait_for_line("clocks ", LIMIT)?;
     let mut numbers = line.split(' ').skip(1).map(str::parse::<f64>);
-    let mut next = || {
-        numbers
-            .next()
-            .and_then(Result::ok)
-            .with_context(|| format!("the guest printed {line:?}"))
-    };
+    let mut next = || numbers.next().and_then(Result::ok).with_context(|| format!("the guest printed {line:?}"));
     Ok((next()?, next()?))
 }
 
 /// Smallest memory that runs Hello, in bytes: bisection in steps of [`MEMORY_STEP`], then the result once more.
 pub fn memory(systems: &Systems, side: Side) -> Result<u64> {
     let runs = |steps: u64| {
-        let java = java(
-            &["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx16m"],
-            "Hello",
-        );
-        let plan = Plan {
-            cpus: 1,
-            memory_bytes: steps * MEMORY_STEP,
-            java,
-            is_counted: false,
-            is_debugged: false,
-        };
-        Run::start(systems, side, &plan)
-            .and_then(|mut run| run.wait_for_line(HELLO, MEMORY_LIMIT))
-            .is_ok()
+        let java = java(&["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx16m"], "Hello");
+        let plan = Plan { cpus: 1, memory_bytes: steps * MEMORY_STEP, java, is_counted: false, is_debugged: false };
+        Run::start(systems, side, &plan).and_then(|mut run| run.wait_for_line(HELLO, MEMORY_LIMIT)).is_ok()
     };
     let (mut fails, mut works) = ((32 << 20) / MEMORY_STEP, (256 << 20) / MEMORY_STEP);
-    anyhow::ensure!(
-        runs(works),
-        "{} does not run Hello in {} MiB",
-        side.name(),
-        (works * MEMORY_STEP) >> 20
-    );
+    anyhow::ensure!(runs(works), "{} does not run Hello in {} MiB", side.name(), (works * MEMORY_STEP) >> 20);
     while works - fails > 1 {
         let middle = (works + fails) / 2;
         *(if runs(middle) { &mut works } else { &mut fails }) = middle;

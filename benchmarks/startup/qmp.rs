@@ -16,10 +16,7 @@ impl Monitor {
     /// Connects to the socket at `path`, for which QEMU may need a moment.
     pub fn connect(path: &Path) -> Result<Monitor> {
         let stream = connect(path)?;
-        let mut monitor = Monitor {
-            reader: BufReader::new(stream.try_clone()?),
-            writer: stream,
-        };
+        let mut monitor = Monitor { reader: BufReader::new(stream.try_clone()?), writer: stream };
         monitor.answer("\"QMP\"")?;
         monitor.execute("qmp_capabilities")?;
         Ok(monitor)
@@ -41,9 +38,7 @@ impl Monitor {
             .chars()
             .take_while(char::is_ascii_digit)
             .collect();
-        digits
-            .parse()
-            .with_context(|| format!("query-replay answered {answer}"))
+        digits.parse().with_context(|| format!("query-replay answered {answer}"))
     }
 
     fn execute(&mut self, command: &str) -> Result<String> {

@@ -36,8 +36,7 @@ impl Row {
     }
 
     fn ratio(&self) -> Option<Ratio> {
-        (!self.ours.is_empty() && !self.linux.is_empty())
-            .then(|| crate::stats::ratio(&self.ours, &self.linux))
+        (!self.ours.is_empty() && !self.linux.is_empty()).then(|| crate::stats::ratio(&self.ours, &self.linux))
     }
 }
 
@@ -52,20 +51,10 @@ pub fn markdown(description: &str, rows: &[Row]) -> String {
             Bar::AtMost(limit) => format!("at most {}", number(limit)),
             Bar::Ratio(limit) => format!("ratio at most {limit}"),
         };
-        let ratio = row
-            .ratio()
-            .map_or("-".to_string(), |ratio| ratio.to_string());
-        let held = row
-            .is_held()
-            .map_or("not measured", |held| if held { "yes" } else { "**NO**" });
-        writeln!(
-            text,
-            "| {} | {} | {} | {ratio} | {bar} | {held} |",
-            row.what,
-            figure(&row.ours),
-            figure(&row.linux)
-        )
-        .expect("text grows");
+        let ratio = row.ratio().map_or("-".to_string(), |ratio| ratio.to_string());
+        let held = row.is_held().map_or("not measured", |held| if held { "yes" } else { "**NO**" });
+        writeln!(text, "| {} | {} | {} | {ratio} | {bar} | {held} |", row.what, figure(&row.ours), figure(&row.linux))
+            .expect("text grows");
     }
     text
 }
@@ -74,12 +63,7 @@ fn figure(values: &[f64]) -> String {
     match values {
         [] => "-".into(),
         [one] => number(*one),
-        many => format!(
-            "{} (n={}, spread {:.1} %)",
-            number(median(many)),
-            many.len(),
-            spread(many) * 100.0
-        ),
+        many => format!("{} (n={}, spread {:.1} %)", number(median(many)), many.len(), spread(many) * 100.0),
     }
 }
 
@@ -101,31 +85,13 @@ mod tests {
     #[test]
     fn a_missed_bar_is_said_loudly() {
         let rows = [
-            Row {
-                what: "a, s",
-                ours: vec![1.0, 1.0, 1.0],
-                linux: vec![4.0, 4.0, 4.0],
-                bar: Bar::Ratio(0.3),
-            },
-            Row {
-                what: "b, MiB",
-                ours: vec![70.0],
-                linux: vec![],
-                bar: Bar::AtMost(64.0),
-            },
-            Row {
-                what: "c",
-                ours: vec![],
-                linux: vec![1.0],
-                bar: Bar::AtMost(1.0),
-            },
+            Row { what: "a, s", ours: vec![1.0, 1.0, 1.0], linux: vec![4.0, 4.0, 4.0], bar: Bar::Ratio(0.3) },
+            Row { what: "b, MiB", ours: vec![70.0], linux: vec![], bar: Bar::AtMost(64.0) },
+            Row { what: "c", ours: vec![], linux: vec![1.0], bar: Bar::AtMost(1.0) },
         ];
         let text = markdown("x", &rows);
         assert!(text.contains("| a, s | 1 (n=3, spread 0.0 %) | 4 (n=3, spread 0.0 %) | 0.250 [0.250, 0.250] | ratio at most 0.3 | yes |"), "{text}");
-        assert!(
-            text.contains("| b, MiB | 70 | - | - | at most 64 | **NO** |"),
-            "{text}"
-        );
+        assert!(text.contains("| b, MiB | 70 | - | - | at most 64 | **NO** |"), "{text}");
         assert!(text.contains("not measured"), "{text}");
     }
 }

@@ -28,9 +28,7 @@ impl Run {
             .args(args)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::from(std::fs::File::create(
-                directory.path().join("stderr"),
-            )?));
+            .stderr(Stdio::from(std::fs::File::create(directory.path().join("stderr"))?));
         let started = Instant::now();
         let mut qemu = command.spawn().context("cannot start QEMU")?;
         let output = match qmp::connect(&places.output()) {
@@ -38,18 +36,11 @@ impl Run {
             Err(error) => {
                 let _ = qemu.kill();
                 let _ = qemu.wait();
-                let text =
-                    std::fs::read_to_string(directory.path().join("stderr")).unwrap_or_default();
+                let text = std::fs::read_to_string(directory.path().join("stderr")).unwrap_or_default();
                 return Err(error.context(format!("QEMU: {}", text.trim())));
             }
         };
-        Ok(Run {
-            directory,
-            qemu,
-            started,
-            output,
-            seen: Vec::new(),
-        })
+        Ok(Run { directory, qemu, started, output, seen: Vec::new() })
     }
 
     /// The monitor of this machine.
@@ -85,11 +76,8 @@ impl Run {
                     self.remarks()
                 ),
                 Ok(length) => self.seen.extend_from_slice(&chunk[..length]),
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
-                    ) => {}
+                Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -98,16 +86,10 @@ impl Run {
     /// What QEMU and our kernel had to say.
     fn remarks(&self) -> String {
         let read = |path: &std::path::Path| {
-            std::fs::read(path)
-                .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-                .unwrap_or_default()
+            std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
         };
         let places = Places(self.directory.path());
-        format!(
-            "\n{}\n{}",
-            read(&self.directory.path().join("stderr")).trim(),
-            read(&places.log()).trim()
-        )
+        format!("\n{}\n{}", read(&self.directory.path().join("stderr")).trim(), read(&places.log()).trim())
     }
 }
 
@@ -123,9 +105,7 @@ impl Drop for Run {
 fn take_line(seen: &mut Vec<u8>, start: &str) -> Option<String> {
     let mut at = 0;
     while let Some(length) = seen[at..].iter().position(|&byte| byte == b'\n') {
-        let line = String::from_utf8_lossy(&seen[at..at + length])
-            .trim_end()
-            .to_string();
+        let line = String::from_utf8_lossy(&seen[at..at + length]).trim_end().to_string();
         if line.starts_with(start) {
             seen.drain(..=at + length);
             return Some(line);

@@ -33,16 +33,11 @@ pub struct Ratio {
 pub fn ratio(ours: &[f64], theirs: &[f64]) -> Ratio {
     const RESAMPLES: usize = 10_000;
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
-    let mut ratios: Vec<f64> = (0..RESAMPLES)
-        .map(|_| median(&random.resample(ours)) / median(&random.resample(theirs)))
-        .collect();
+    let mut ratios: Vec<f64> =
+        (0..RESAMPLES).map(|_| median(&random.resample(ours)) / median(&random.resample(theirs))).collect();
     ratios.sort_by(f64::total_cmp);
     let at = |share: usize| ratios[RESAMPLES * share / 1000];
-    Ratio {
-        value: median(ours) / median(theirs),
-        low: at(25),
-        high: at(975),
-    }
+    Ratio { value: median(ours) / median(theirs), low: at(25), high: at(975) }
 }
 
 impl std::fmt::Display for Ratio {
@@ -63,9 +58,7 @@ impl Random {
     }
 
     fn resample(&mut self, values: &[f64]) -> Vec<f64> {
-        (0..values.len())
-            .map(|_| values[usize::try_from(self.next() >> 33).expect("31 bits") % values.len()])
-            .collect()
+        (0..values.len()).map(|_| values[usize::try_from(self.next() >> 33).expect("31 bits") % values.len()]).collect()
     }
 }
 
@@ -82,14 +75,8 @@ mod tests {
 
     #[test]
     fn the_interval_holds_the_ratio_and_shrinks_with_the_spread() {
-        let noisy = ratio(
-            &[1.0, 1.2, 0.9, 1.1, 1.0, 1.3, 0.8, 1.0, 1.1, 0.9, 1.0],
-            &[2.0; 11],
-        );
-        assert!(
-            noisy.low <= noisy.value && noisy.value <= noisy.high,
-            "{noisy}"
-        );
+        let noisy = ratio(&[1.0, 1.2, 0.9, 1.1, 1.0, 1.3, 0.8, 1.0, 1.1, 0.9, 1.0], &[2.0; 11]);
+        assert!(noisy.low <= noisy.value && noisy.value <= noisy.high, "{noisy}");
         assert!(noisy.high - noisy.low < 0.2, "{noisy}");
         let exact = ratio(&[1.0; 11], &[4.0; 11]);
         assert_eq!((exact.low, exact.value, exact.high), (0.25, 0.25, 0.25));

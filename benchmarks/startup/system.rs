@@ -95,15 +95,8 @@ impl Systems {
             layers::application(&cache, &layers::Application::classes(classes))?,
             layers::base(&cache, Some(&jdk))?,
         ];
-        let kernel = with_demitasse
-            .then(|| Kernel::prepare(&cache))
-            .transpose()?;
-        Ok(Systems {
-            linux: Linux::prepare(cache.directory())?,
-            kernel,
-            layers,
-            jdk,
-        })
+        let kernel = with_demitasse.then(|| Kernel::prepare(&cache)).transpose()?;
+        Ok(Systems { linux: Linux::prepare(cache.directory())?, kernel, layers, jdk })
     }
 
     /// Sizes of the kernel files, in bytes.
@@ -122,43 +115,24 @@ impl Systems {
 
     /// What was measured, for the report.
     pub fn description(&self) -> String {
-        let java = self
-            .jdk
-            .release("JAVA_RUNTIME_VERSION")
-            .or_else(|| self.jdk.release("JAVA_VERSION"))
-            .unwrap_or_default();
-        format!(
-            "Linux {} (`{}`), OpenJDK {java}",
-            self.linux.version,
-            linux::COMMAND_LINE
-        )
+        let java =
+            self.jdk.release("JAVA_RUNTIME_VERSION").or_else(|| self.jdk.release("JAVA_VERSION")).unwrap_or_default();
+        format!("Linux {} (`{}`), OpenJDK {java}", self.linux.version, linux::COMMAND_LINE)
     }
 
     /// The QEMU program and its arguments for one run.
-    pub fn command(
-        &self,
-        side: Side,
-        plan: &Plan,
-        places: &Places<'_>,
-    ) -> Result<(PathBuf, Vec<OsString>)> {
+    pub fn command(&self, side: Side, plan: &Plan, places: &Places<'_>) -> Result<(PathBuf, Vec<OsString>)> {
         let mut machine = match side {
-            Side::Linux => Machine::new(Kernel {
-                image: self.linux.kernel.clone(),
-                unstripped: self.linux.kernel.clone(),
-            }),
+            Side::Linux => {
+                Machine::new(Kernel { image: self.linux.kernel.clone(), unstripped: self.linux.kernel.clone() })
+            }
             Side::Demitasse => Machine::new(self.demitasse()?.clone()),
         };
         machine.layers.clone_from(&self.layers);
         machine.cpus = plan.cpus;
         machine.memory_bytes = plan.memory_bytes;
-        machine.cpu_model = Some(format!(
-            "max,family=23{}",
-            if plan.is_counted {
-                ",rdrand=off,rdseed=off"
-            } else {
-                ""
-            }
-        ));
+        machine.cpu_model =
+            Some(format!("max,family=23{}", if plan.is_counted { ",rdrand=off,rdseed=off" } else { "" }));
         if side == Side::Linux {
             machine.kernel_args.push(linux::COMMAND_LINE.into());
         }
@@ -168,12 +142,7 @@ impl Systems {
             let mut icount = OsString::from("shift=0,rr=record,rrfile=");
             icount.push(places.record());
             // A fixed date on the virtual clock: nothing of the host's time reaches the guest.
-            args.extend([
-                "-icount".into(),
-                icount,
-                "-rtc".into(),
-                "base=2026-01-01,clock=vm".into(),
-            ]);
+            args.extend(["-icount".into(), icount, "-rtc".into(), "base=2026-01-01,clock=vm".into()]);
         }
         if plan.is_debugged {
             args.extend(["-gdb".into(), server(&places.gdb()), "-S".into()]);
@@ -185,46 +154,20 @@ impl Systems {
         Ok((machine.qemu, args))
     }
 
-    fn linux_arguments(
-        &self,
-        plan: &Plan,
-        places: &Places<'_>,
-        args: &mut Vec<OsString>,
-    ) -> Result<()> {
+    fn linux_arguments(&self, plan: &Plan, places: &Places<'_>, args: &mut Vec<OsString>) -> Result<()> {
         let initramfs = places.file("initramfs");
         let program = program::java(&self.jdk, &plan.java);
         let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
         let environment: Vec<String> = program.env.iter().map(text).collect();
-        let command: Vec<String> = [text(&program.exe)]
-            .into_iter()
-            .chain(plan.java.iter().cloned())
-            .collect();
-        fs::write(
-            &initramfs,
-            self.linux
-                .initramfs(self.layers.len(), &command, &environment),
-        )?;
-        args.extend([
-            "-initrd".into(),
-            initramfs.into(),
-            "-serial".into(),
-            server(&places.output()),
-        ]);
+        let command: Vec<String> = [text(&program.exe)].into_iter().chain(plan.java.iter().cloned()).collect();
+        fs::write(&initramfs, self.linux.initramfs(self.layers.len(), &command, &environment))?;
+        args.extend(["-initrd".into(), initramfs.into(), "-serial".into(), server(&places.output())]);
         Ok(())
     }
 
-    fn demitasse_arguments(
-        &self,
-        plan: &Plan,
-        places: &Places<'_>,
-        args: &mut Vec<OsString>,
-    ) -> Result<()> {
+    fn demitasse_arguments(&self, plan: &Plan, places: &Places<'_>, args: &mut Vec<OsString>) -> Result<()> {
         let mut manifest = program::manifest([program::java(&self.jdk, &plan.java)]);
-        manifest.binds.extend(
-            self.layers
-                .iter()
-                .flat_map(|layer| layer.binds.iter().cloned()),
-        );
+        manifest.binds.extend(self.layers.iter().flat_map(|layer| layer.binds.iter().cloned()));
         let file = places.file("manifest");
         fs::write(&file, manifest.to_disk())?;
         let mut drive = OsString::from("if=none,id=manifest,format=raw,read-only=on,file=");
@@ -232,11 +175,7 @@ impl Systems {
         args.extend(["-drive".into(), drive]);
         args.extend([
             "-device".into(),
-            format!(
-                "virtio-blk-pci,disable-legacy=on,drive=manifest,serial={}",
-                wire::MANIFEST_SERIAL
-            )
-            .into(),
+            format!("virtio-blk-pci,disable-legacy=on,drive=manifest,serial={}", wire::MANIFEST_SERIAL).into(),
         ]);
         let mut log = OsString::from("file:");
         log.push(places.log());
@@ -246,17 +185,11 @@ impl Systems {
             "-device".into(),
             "virtio-serial-pci,disable-legacy=on,id=ports,max_ports=8".into(),
         ]);
-        let ports = [
-            wire::PORT_STDIN,
-            wire::PORT_STDOUT,
-            wire::PORT_STDERR,
-            wire::PORT_CONTROL,
-        ];
+        let ports = [wire::PORT_STDIN, wire::PORT_STDOUT, wire::PORT_STDERR, wire::PORT_CONTROL];
         for (index, name) in ports.into_iter().enumerate() {
             let chardev = match name {
                 wire::PORT_STDOUT => {
-                    let mut text =
-                        OsString::from(format!("socket,id=port{index},server=on,wait=on,path="));
+                    let mut text = OsString::from(format!("socket,id=port{index},server=on,wait=on,path="));
                     text.push(places.output());
                     text
                 }
@@ -277,9 +210,7 @@ impl Systems {
     }
 
     fn demitasse(&self) -> Result<&Kernel> {
-        self.kernel
-            .as_ref()
-            .context("Demitasse's kernel was not built (--only linux)")
+        self.kernel.as_ref().context("Demitasse's kernel was not built (--only linux)")
     }
 }
 
@@ -287,10 +218,6 @@ impl Systems {
 fn server(path: &Path) -> OsString {
     let mut text = OsString::from("unix:");
     text.push(path);
-    text.push(if path.ends_with("output") {
-        ",server=on,wait=on"
-    } else {
-        ",server=on,wait=off"
-    });
+    text.push(if path.ends_with("output") { ",server=on,wait=on" } else { ",server=on,wait=off" });
     text
 }

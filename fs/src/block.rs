@@ -76,8 +76,11 @@ fn read_pages(device: &dyn Block, first: u64, frames: &[FrameRef]) -> FsResult<(
         let len = (left * SECTOR_SIZE) as usize;
         if left > 0 {
             let segment = Segment { start: phys(frame), len_bytes: len as u32 };
-            let request =
-                BlockRequest { operation: Operation::Read, sector: start + index as u64 * SECTORS, segments: &[segment] };
+            let request = BlockRequest {
+                operation: Operation::Read,
+                sector: start + index as u64 * SECTORS,
+                segments: &[segment],
+            };
             // SAFETY: as above.
             unsafe { device.transfer(&request)? };
         }

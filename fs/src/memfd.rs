@@ -58,10 +58,8 @@ pub fn create(name: &[u8], sealing: Sealing) -> FsResult<Arc<OpenFile>> {
     path.extend_from_slice(b" (deleted)");
     let status = StatusFlags::READ | StatusFlags::WRITE;
     let seals = if sealing == Sealing::Allowed { Seals::empty() } else { Seals::SEAL };
-    let file = Arc::new(MemFile {
-        pages: crate::Inode::open(inode.clone(), status)?,
-        seals: AtomicU32::new(seals.bits()),
-    });
+    let file =
+        Arc::new(MemFile { pages: crate::Inode::open(inode.clone(), status)?, seals: AtomicU32::new(seals.bits()) });
     Ok(OpenFile::new(file, Some(vfs::unnamed_place(inode, files.clone(), path)), status))
 }
 

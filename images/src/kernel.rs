@@ -147,10 +147,7 @@ fn finish(built: &Path, image: &Path) -> Result<(), Failure> {
     let out = ksyms::finish(&elf).map_err(|why| Failure::build(format!("{}: {why}", built.display())))?;
     fs::write(image, &out).map_err(|error| Failure::own_file("write", image, &error))?;
     if out.len() as u64 > SIZE_MAX {
-        let message = format!(
-            "the kernel file has {} bytes, more than the {SIZE_MAX} that it may have",
-            out.len()
-        );
+        let message = format!("the kernel file has {} bytes, more than the {SIZE_MAX} that it may have", out.len());
         crate::progress::note(&message);
     }
     Ok(())

@@ -188,9 +188,7 @@ impl Machine {
 pub fn check_sizes(memory_bytes: u64, cpus: u32) -> Result<(), Failure> {
     if memory_bytes < MEMORY_MIN {
         let (given, least) = (crate::size::show(memory_bytes), crate::size::show(MEMORY_MIN));
-        return Err(Failure::usage(format!(
-            "--memory {given} is too small to start; the least is {least}"
-        )));
+        return Err(Failure::usage(format!("--memory {given} is too small to start; the least is {least}")));
     }
     if cpus == 0 || cpus > CPUS_MAX {
         return Err(Failure::usage(format!("--cpus {cpus} is not between 1 and {CPUS_MAX}")));

@@ -23,10 +23,7 @@ pub struct Control {
 impl Control {
     /// Opens the channel and starts listening.
     pub fn open() -> Arc<Self> {
-        let control = Arc::new(Self {
-            port: hal::hil::port(PORT_CONTROL),
-            acknowledged: Completion::new(),
-        });
+        let control = Arc::new(Self { port: hal::hil::port(PORT_CONTROL), acknowledged: Completion::new() });
         if control.port.is_some() {
             let listener = control.clone();
             let start = alloc::boxed::Box::new(move || listener.listen());

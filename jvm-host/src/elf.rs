@@ -68,7 +68,9 @@ impl fmt::Display for ElfError {
             Self::NotElf => f.write_str("not an ELF executable"),
             Self::ThirtyTwoBit => f.write_str("a 32-bit executable; only 64-bit ones run here"),
             Self::BigEndian => f.write_str("a big-endian executable; only x86-64 ones run here"),
-            Self::ForeignMachine(m) => write!(f, "an executable for another processor (e_machine {m}); only x86-64 ones run here"),
+            Self::ForeignMachine(m) => {
+                write!(f, "an executable for another processor (e_machine {m}); only x86-64 ones run here")
+            }
             Self::NotExecutable(t) => write!(f, "an ELF file that is no executable (e_type {t})"),
             Self::HeaderSize(n) => write!(f, "program headers of {n} bytes instead of {PROGRAM_HEADER_LEN}"),
             Self::HeaderCount(n) => write!(f, "{n} program headers; 1 to {PROGRAM_HEADERS_MAX} are possible"),
@@ -176,7 +178,10 @@ pub fn page_up(address: u64) -> u64 {
     (address + PAGE_SIZE - 1) & !(PAGE_SIZE - 1)
 }
 
-fn read_header(file_len: u64, read: &mut impl FnMut(u64, &mut [u8]) -> bool) -> Result<header::header64::Header, ElfError> {
+fn read_header(
+    file_len: u64,
+    read: &mut impl FnMut(u64, &mut [u8]) -> bool,
+) -> Result<header::header64::Header, ElfError> {
     if file_len < HEADER_LEN as u64 {
         return Err(ElfError::TooShort);
     }
@@ -278,7 +283,9 @@ fn read_interpreter(
     read: &mut impl FnMut(u64, &mut [u8]) -> bool,
 ) -> Result<Option<String>, ElfError> {
     let Some(p) = table.iter().find(|p| p.p_type == program_header::PT_INTERP) else { return Ok(None) };
-    if !(2..=INTERPRETER_MAX).contains(&p.p_filesz) || p.p_offset.checked_add(p.p_filesz).is_none_or(|end| end > file_len) {
+    if !(2..=INTERPRETER_MAX).contains(&p.p_filesz)
+        || p.p_offset.checked_add(p.p_filesz).is_none_or(|end| end > file_len)
+    {
         return Err(ElfError::BadInterpreter);
     }
     let mut bytes = alloc::vec![0u8; p.p_filesz as usize];

@@ -67,14 +67,17 @@ fn build(namespace: &Arc<Namespace>, program: &wire::Program, streams: &Streams)
     let mut random = [0; 16];
     hal::random::fill(&mut random);
     let jitter = if mm::space().random_offset(1) > 0 { hal::random::next_u64() % STACK_JITTER } else { 0 };
-    let stack = stack::build(stack_top, &StackInput {
-        argv: &argv,
-        env: &program.env,
-        exec_path: &program.exe,
-        random,
-        aux: &aux,
-        jitter: jitter & !15,
-    })
+    let stack = stack::build(
+        stack_top,
+        &StackInput {
+            argv: &argv,
+            env: &program.env,
+            exec_path: &program.exe,
+            random,
+            aux: &aux,
+            jitter: jitter & !15,
+        },
+    )
     .map_err(|error| error.to_string())?;
     hal::user::copy_to(stack.pointer, &stack.bytes).map_err(|_| "no memory for the arguments".to_string())?;
 
@@ -98,7 +101,13 @@ fn build(namespace: &Arc<Namespace>, program: &wire::Program, streams: &Streams)
         entry,
         stack_pointer: stack.pointer,
         heap_start,
-        program: process::Program { exe: program.exe.clone(), argv, env: program.env.clone(), auxv: stack.auxv, layout },
+        program: process::Program {
+            exe: program.exe.clone(),
+            argv,
+            env: program.env.clone(),
+            auxv: stack.auxv,
+            layout,
+        },
         files,
         limits,
     })
@@ -151,7 +160,9 @@ fn files(
             .open(namespace.root(), b"/dev/null", OpenFlags::empty(), StatusFlags::READ, 0)
             .map_err(|error| format!("/dev/null: {error:?}"))?,
     };
-    let output = |console: &Arc<Console>| OpenFile::anonymous(console.clone() as Arc<dyn File>, StatusFlags::READ | StatusFlags::WRITE);
+    let output = |console: &Arc<Console>| {
+        OpenFile::anonymous(console.clone() as Arc<dyn File>, StatusFlags::READ | StatusFlags::WRITE)
+    };
     for file in [stdin, output(&streams.stdout), output(&streams.stderr)] {
         files.insert(file, OnExec::Keep).map_err(|error| format!("standard streams: {error:?}"))?;
     }

@@ -59,7 +59,8 @@ pub enum Role {
 pub fn map(executable: &Executable, role: Role) -> Result<Mapped, String> {
     let image = &executable.image;
     let failed = |error: MapError| format!("no place in memory for {}: {error:?}", executable.file.describe());
-    let backing = executable.file.backing().map_err(|error| format!("cannot map {}: {error:?}", executable.file.describe()))?;
+    let backing =
+        executable.file.backing().map_err(|error| format!("cannot map {}: {error:?}", executable.file.describe()))?;
     let span = image.span();
     let bias = match (image.kind, role) {
         (Kind::Fixed, _) => 0,
@@ -118,7 +119,11 @@ fn protection(segment: &Segment) -> Protection {
 
 /// The dynamic loader of `executable`, opened; `None` for a static one.
 pub fn open_loader(namespace: &Namespace, executable: &Executable) -> Result<Option<Executable>, String> {
-    executable.image.interpreter.as_ref().map(|path| open(namespace, path.as_bytes())).transpose().map_err(|error| {
-        format!("the dynamic loader of {} is missing or broken: {error}", executable.file.describe())
-    })
+    executable
+        .image
+        .interpreter
+        .as_ref()
+        .map(|path| open(namespace, path.as_bytes()))
+        .transpose()
+        .map_err(|error| format!("the dynamic loader of {} is missing or broken: {error}", executable.file.describe()))
 }

@@ -24,7 +24,12 @@ pub fn mount() -> Result<Arc<Namespace>, String> {
         layers.push(layer);
     }
     let root: Arc<dyn FileSystem> = match layers.len() {
-        0 => return Err(format!("no disk with the serial {} or {}: there is no root", LAYER_SERIALS[0], LAYER_SERIALS[1])),
+        0 => {
+            return Err(format!(
+                "no disk with the serial {} or {}: there is no root",
+                LAYER_SERIALS[0], LAYER_SERIALS[1]
+            ));
+        }
         1 => layers.remove(0),
         _ => UnionFs::new(layers).ok_or("the layers cannot be united")?,
     };
@@ -94,9 +99,8 @@ pub fn manifest(namespace: &Namespace) -> Result<Manifest, String> {
 
 fn read_file(namespace: &Namespace, path: &str) -> Result<Vec<u8>, String> {
     let failed = |error: fs::FsError| format!("{path} cannot be read: {error:?}");
-    let file = namespace
-        .open(namespace.root(), path.as_bytes(), OpenFlags::empty(), StatusFlags::READ, 0)
-        .map_err(failed)?;
+    let file =
+        namespace.open(namespace.root(), path.as_bytes(), OpenFlags::empty(), StatusFlags::READ, 0).map_err(failed)?;
     let mut sink = VecSink::new(file.metadata().size.min(MANIFEST_MAX) as usize);
     file.read_at(0, &mut sink).map_err(failed)?;
     Ok(sink.bytes)
@@ -106,7 +110,8 @@ fn read_file(namespace: &Namespace, path: &str) -> Result<Vec<u8>, String> {
 pub fn bind(namespace: &Namespace, binds: &[Bind]) -> Result<(), String> {
     for bind in binds {
         let name = |path: &[u8]| String::from_utf8_lossy(path).into_owned();
-        let failed = |error: fs::FsError| format!("{} cannot be shown at {}: {error:?}", name(&bind.from), name(&bind.to));
+        let failed =
+            |error: fs::FsError| format!("{} cannot be shown at {}: {error:?}", name(&bind.from), name(&bind.to));
         let from = namespace.resolve(namespace.root(), &bind.from, FollowLast::Yes).map_err(failed)?;
         make_parents(namespace, &bind.to);
         if from.kind() == fs::FileKind::Directory {

@@ -85,8 +85,14 @@ fn raise_fault(frame: &mut TrapFrame, fault: &Fault, info: &SigInfo) {
     let task = task_of(&thread).expect("application code runs on application threads only");
     signal::fault::remember(&task.last_fault, frame, fault);
     if syscall::trace_enabled() {
-        log::info!("[{}] --- {} code {} addr {:#x} rip {:#x}", task.tid(), signal::set::name(info.signo()), info.code,
-            info.fields[0], frame.rip);
+        log::info!(
+            "[{}] --- {} code {} addr {:#x} rip {:#x}",
+            task.tid(),
+            signal::set::name(info.signo()),
+            info.code,
+            info.fields[0],
+            frame.rip
+        );
     }
     deliver::deliver_fault(frame, &thread, task, info);
 }
@@ -111,9 +117,7 @@ fn out_of_memory(frame: &mut TrapFrame, fault: &Fault, addr: u64) -> FaultOutcom
     if is_first {
         log::error!("out of memory: no frame for the application's page at {:#x}", addr & !0xfff);
         mm::frame::open_reserve();
-        crate::notice::show(
-            "memory is out: give the machine more (--memory) or the JVM a smaller heap (-J -Xmx...)",
-        );
+        crate::notice::show("memory is out: give the machine more (--memory) or the JVM a smaller heap (-J -Xmx...)");
     }
     if !frame.is_app() {
         if is_first {

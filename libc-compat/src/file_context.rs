@@ -1,7 +1,7 @@
 //! What a process has open: descriptors, working directory, umask.
 
-use crate::{Errno, Process};
 use crate::procfs::Settings;
+use crate::{Errno, Process};
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
 use fs::{Dentry, FdTable, FileKind, FollowLast, Namespace, OnExec, OpenFile, StatusFlags};

@@ -32,9 +32,9 @@ pub mod signal;
 pub mod syscall;
 pub mod task;
 pub mod terminal;
-pub mod uaccess;
 #[cfg(test)]
 mod tests;
+pub mod uaccess;
 pub mod user_io;
 pub mod vdso;
 

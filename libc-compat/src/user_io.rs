@@ -88,13 +88,8 @@ impl UserVec {
             return Err(Errno::EINVAL);
         }
         let count = count as usize;
-        let mut this = Self {
-            inline: [UserSlice::new(0, 0); IOVEC_INLINE],
-            heap: Vec::new(),
-            count,
-            at: 0,
-            remaining: 0,
-        };
+        let mut this =
+            Self { inline: [UserSlice::new(0, 0); IOVEC_INLINE], heap: Vec::new(), count, at: 0, remaining: 0 };
         if count > IOVEC_INLINE {
             this.heap.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
         }
@@ -137,7 +132,11 @@ impl UserVec {
     }
 
     /// Moves `len` bytes by `step(element, offset)`, which says how many it moved.
-    fn transfer(&mut self, len: usize, mut step: impl FnMut(&mut UserSlice, usize) -> FsResult<usize>) -> FsResult<usize> {
+    fn transfer(
+        &mut self,
+        len: usize,
+        mut step: impl FnMut(&mut UserSlice, usize) -> FsResult<usize>,
+    ) -> FsResult<usize> {
         let mut done = 0;
         while done < len {
             let Some(current) = self.current() else { break };

@@ -48,7 +48,8 @@ pub fn provider() -> &'static dyn StackProvider {
 pub struct StackPool(SpinLock<Spare>);
 
 /// The one pool.
-pub static POOL: StackPool = StackPool(SpinLock::new(Spare { head: 0, count: 0, bare: Vec::new(), next: KERNEL_STACKS }));
+pub static POOL: StackPool =
+    StackPool(SpinLock::new(Spare { head: 0, count: 0, bare: Vec::new(), next: KERNEL_STACKS }));
 
 impl Spare {
     /// Takes the first spare stack of a length. Nearly all have the same, so the first one fits.

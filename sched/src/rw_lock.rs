@@ -107,16 +107,22 @@ impl<T: ?Sized> RwLock<T> {
 
     /// Shared access, or else the mark that a reader waits. One atomic step: whoever opens the lock sees the mark.
     fn read_or_mark(&self) -> Option<()> {
-        self.step(|state| {
-            if state & (WRITER | WRITERS_WAIT) == 0 { (state + 1, true) } else { (state | READERS_WAIT, false) }
-        })
+        self.step(
+            |state| {
+                if state & (WRITER | WRITERS_WAIT) == 0 { (state + 1, true) } else { (state | READERS_WAIT, false) }
+            },
+        )
     }
 
     /// Exclusive access, or else the mark that a writer waits. A writer that waited leaves all marks: it cannot know
     /// who else waits, and opening the lock finds out.
     fn write_or_mark(&self) -> Option<()> {
         self.step(|state| {
-            if state & (WRITER | READERS) == 0 { (state | WRITER | WAIT_BITS, true) } else { (state | WRITERS_WAIT, false) }
+            if state & (WRITER | READERS) == 0 {
+                (state | WRITER | WAIT_BITS, true)
+            } else {
+                (state | WRITERS_WAIT, false)
+            }
         })
     }
 

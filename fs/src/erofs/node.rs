@@ -153,9 +153,8 @@ impl Node {
                 }
                 Ok(true)
             };
-            let more = self
-                .with_block(block, |bytes| walk(bytes))?
-                .map_err(|what| self.volume.damaged(self.nid, what))?;
+            let more =
+                self.with_block(block, |bytes| walk(bytes))?.map_err(|what| self.volume.damaged(self.nid, what))?;
             if !more {
                 return Ok(());
             }

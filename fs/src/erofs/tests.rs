@@ -4,8 +4,8 @@ use super::{Erofs, MountError};
 use crate::block::BlockDevice;
 use crate::tests::support::{read_all, read_file};
 use crate::{
-    FileKind, FileSystem, FollowLast, FsError, FsResult, InodeRef, Link, Namespace, OpenFile, OpenFlags,
-    StatusFlags, VecSink,
+    FileKind, FileSystem, FollowLast, FsError, FsResult, InodeRef, Link, Namespace, OpenFile, OpenFlags, StatusFlags,
+    VecSink,
 };
 use hal::hil::testing::{RamDisk, Writable};
 use proptest::prelude::*;

@@ -61,7 +61,13 @@ impl FileCache {
             id: next_id(),
             size,
             source,
-            state: SpinLock::new(State { pages: PageTree::new(), filling: Vec::new(), window_end: 0, window: 0, hand: 0 }),
+            state: SpinLock::new(State {
+                pages: PageTree::new(),
+                filling: Vec::new(),
+                window_end: 0,
+                window: 0,
+                hand: 0,
+            }),
             filled: WaitQueue::new(),
         });
         reclaim::enroll(&cache);
@@ -237,7 +243,8 @@ impl FileCache {
 
 impl State {
     fn choose_window(&mut self, index: u64, wanted: u64, page_count: u64) -> Range<u64> {
-        let (least, most) = if mm::frame::is_scarce() { (WINDOW_SCARCE, WINDOW_SCARCE) } else { (WINDOW_MIN, WINDOW_MAX) };
+        let (least, most) =
+            if mm::frame::is_scarce() { (WINDOW_SCARCE, WINDOW_SCARCE) } else { (WINDOW_MIN, WINDOW_MAX) };
         let sequential = self.window > 0 && index == self.window_end;
         self.window = if sequential { (self.window * 2).min(most) } else { least };
         let (mut start, mut end) = if sequential {

@@ -25,7 +25,11 @@ fn slot(index: u64, level: u32) -> usize {
 
 impl<T> Node<T> {
     fn empty(level: u32) -> Self {
-        if level == 0 { Self::Leaf(Box::new([const { None }; SLOTS])) } else { Self::Inner(Box::new([const { None }; SLOTS])) }
+        if level == 0 {
+            Self::Leaf(Box::new([const { None }; SLOTS]))
+        } else {
+            Self::Inner(Box::new([const { None }; SLOTS]))
+        }
     }
 }
 

@@ -151,13 +151,7 @@ impl Epoll {
         self.insert(fd, file, source, interest)
     }
 
-    fn insert(
-        &self,
-        fd: u32,
-        file: &Arc<OpenFile>,
-        source: &PollSource,
-        interest: EpollInterest,
-    ) -> FsResult<()> {
+    fn insert(&self, fd: u32, file: &Arc<OpenFile>, source: &PollSource, interest: EpollInterest) -> FsResult<()> {
         let mut items = self.items.lock();
         let key = (fd, Arc::as_ptr(file).addr());
         if items.contains_key(&key) {
@@ -224,9 +218,10 @@ impl Epoll {
             if count > 0 || deadline_ns == Some(0) {
                 return Ok(count);
             }
-            let woken = self.core.waiters.wait_until(deadline_ns, Interruptible::Yes, || {
-                (!self.core.ready.lock().is_empty()).then_some(())
-            });
+            let woken = self
+                .core
+                .waiters
+                .wait_until(deadline_ns, Interruptible::Yes, || (!self.core.ready.lock().is_empty()).then_some(()));
             match woken {
                 Ok(()) => {}
                 Err(WakeReason::Interrupted) => {

@@ -113,7 +113,11 @@ fn leaf(number: u32) -> raw_cpuid::CpuIdResult {
 
 /// The leaf, or zeros when the processor has none of this number.
 fn leaf_if_any(number: u32) -> raw_cpuid::CpuIdResult {
-    if number <= leaf(number & 0x8000_0000).eax { leaf(number) } else { raw_cpuid::CpuIdResult { eax: 0, ebx: 0, ecx: 0, edx: 0 } }
+    if number <= leaf(number & 0x8000_0000).eax {
+        leaf(number)
+    } else {
+        raw_cpuid::CpuIdResult { eax: 0, ebx: 0, ecx: 0, edx: 0 }
+    }
 }
 
 fn flags() -> String {
@@ -160,7 +164,8 @@ pub(super) fn cpuinfo() -> Vec<u8> {
     let signature = leaf(1).eax;
     let base_family = signature >> 8 & 0xf;
     let family = if base_family == 0xf { base_family + (signature >> 20 & 0xff) } else { base_family };
-    let model = (signature >> 4 & 0xf) + if base_family == 6 || base_family == 0xf { (signature >> 16 & 0xf) << 4 } else { 0 };
+    let model =
+        (signature >> 4 & 0xf) + if base_family == 6 || base_family == 0xf { (signature >> 16 & 0xf) << 4 } else { 0 };
     let sizes = leaf_if_any(0x8000_0008).eax;
     let clflush = (leaf(1).ebx >> 8 & 0xff) * 8;
     let khz = tsc_khz();
@@ -176,7 +181,11 @@ pub(super) fn cpuinfo() -> Vec<u8> {
         text += &format!("apicid\t\t: {cpu}\ninitial apicid\t: {cpu}\nfpu\t\t: yes\nfpu_exception\t: yes\n");
         text += &format!("cpuid level\t: {}\nwp\t\t: yes\nflags\t\t: {}\nbugs\t\t:\n", vendor.eax, flags.trim_end());
         text += &format!("bogomips\t: {}.{:02}\nclflush size\t: {clflush}\n", khz / 500, khz / 5 % 100);
-        text += &format!("cache_alignment\t: {clflush}\naddress sizes\t: {} bits physical, {} bits virtual\n", sizes & 0xff, sizes >> 8 & 0xff);
+        text += &format!(
+            "cache_alignment\t: {clflush}\naddress sizes\t: {} bits physical, {} bits virtual\n",
+            sizes & 0xff,
+            sizes >> 8 & 0xff
+        );
         text += "power management:\n\n";
     }
     text.into_bytes()

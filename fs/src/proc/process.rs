@@ -86,11 +86,7 @@ impl Dynamic for Process {
         let links = self.process.links().iter().map(|name| (Vec::from(*name), FileKind::Symlink));
         let own: Vec<&str> = self.process.files().iter().map(|(name, _)| *name).collect();
         let mounts = MOUNT_FILES.iter().filter(|name| !own.contains(name));
-        directories
-            .chain(files)
-            .chain(links)
-            .chain(mounts.map(|name| (Vec::from(*name), FileKind::Regular)))
-            .collect()
+        directories.chain(files).chain(links).chain(mounts.map(|name| (Vec::from(*name), FileKind::Regular))).collect()
     }
 }
 

@@ -53,7 +53,8 @@ pub(super) fn memory() -> Vec<u8> {
 }
 
 pub(super) fn version() -> Vec<u8> {
-    format!("Linux version {} (demitasse {}) (rustc) #1 SMP\n", crate::proc::RELEASE, env!("CARGO_PKG_VERSION")).into_bytes()
+    format!("Linux version {} (demitasse {}) (rustc) #1 SMP\n", crate::proc::RELEASE, env!("CARGO_PKG_VERSION"))
+        .into_bytes()
 }
 
 pub(super) fn filesystems() -> Vec<u8> {

@@ -29,8 +29,7 @@ fn input_can_be_polled_and_ends() {
     let waiting = thread::spawn({
         let file = file.clone();
         move || {
-            let mut request =
-                [PollRequest { file: Some(file), interest: Readiness::READ, ready: Readiness::empty() }];
+            let mut request = [PollRequest { file: Some(file), interest: Readiness::READ, ready: Readiness::empty() }];
             poll(&mut request, None)
         }
     });

@@ -1,8 +1,8 @@
 use super::support::{RW, open, read, tmp_namespace, write};
 use crate::pipe::pipe;
 use crate::{
-    Epoll, EpollEvent, EpollInterest, EpollMode, EventFd, File, FsError, OpenFile, OpenFlags,
-    PollRequest, Readiness, StatusFlags, poll,
+    Epoll, EpollEvent, EpollInterest, EpollMode, EventFd, File, FsError, OpenFile, OpenFlags, PollRequest, Readiness,
+    StatusFlags, poll,
 };
 use std::sync::Arc;
 use std::thread;

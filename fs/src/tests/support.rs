@@ -1,9 +1,7 @@
 //! Helpers of all tests.
 
 use crate::tmpfs::{Limits, Tmpfs};
-use crate::{
-    FileSystem, FsResult, Namespace, OpenFile, OpenFlags, SliceSource, StatusFlags, VecSink,
-};
+use crate::{FileSystem, FsResult, Namespace, OpenFile, OpenFlags, SliceSource, StatusFlags, VecSink};
 use std::sync::Arc;
 
 pub const RW: StatusFlags = StatusFlags::READ.union(StatusFlags::WRITE);

@@ -91,7 +91,11 @@ impl Node {
     fn can_replace(replaced: &Node, moved: &Node) -> FsResult<()> {
         match (moved.is_directory(), &replaced.content) {
             (true, Content::Directory(entries)) => {
-                if entries.lock().len() > 0 { Err(FsError::NotEmpty) } else { Ok(()) }
+                if entries.lock().len() > 0 {
+                    Err(FsError::NotEmpty)
+                } else {
+                    Ok(())
+                }
             }
             (true, _) => Err(FsError::NotDirectory),
             (false, Content::Directory(_)) => Err(FsError::IsDirectory),

@@ -1,9 +1,9 @@
 //! A node of a tmpfs.
 
+use super::Space;
 use super::data::FileData;
 use super::directory::Entries;
 use super::xattrs::Xattrs;
-use super::Space;
 use crate::anonymous::now_ns;
 use crate::file::File;
 use crate::inode::{Inode, InodeRef, Link, NewNode, RenameMode, XattrMode};
@@ -223,9 +223,7 @@ impl Inode for Node {
             NewNode::Symlink(target) => Node::new(space, |_| Content::Symlink(target), 0o777, 1),
             NewNode::Fifo => Node::new(space, |_| Content::Fifo(Pipe::unopened()), mode, 1),
             NewNode::Socket => Node::new(space, |_| Content::Socket, mode, 1),
-            NewNode::CharDevice(number) => {
-                Node::new(space, |_| Content::Device(FileKind::CharDevice, number), mode, 1)
-            }
+            NewNode::CharDevice(number) => Node::new(space, |_| Content::Device(FileKind::CharDevice, number), mode, 1),
             NewNode::BlockDevice(number) => {
                 Node::new(space, |_| Content::Device(FileKind::BlockDevice, number), mode, 1)
             }

@@ -110,7 +110,9 @@ fn theirs(base: &Path, step: &Step) -> std::io::Result<Vec<u8>> {
             file.seek(std::io::SeekFrom::Start(*offset))?;
             file.write_all(&vec![*len as u8; *len]).map(|()| vec![])
         }
-        Step::Truncate(path, size) => fs::OpenOptions::new().write(true).open(at(path))?.set_len(*size).map(|()| vec![]),
+        Step::Truncate(path, size) => {
+            fs::OpenOptions::new().write(true).open(at(path))?.set_len(*size).map(|()| vec![])
+        }
         Step::Unlink(path) => fs::remove_file(at(path)).map(|()| vec![]),
         Step::Rename(old, new) => fs::rename(at(old), at(new)).map(|()| vec![]),
         Step::Link(old, new) => fs::hard_link(at(old), at(new)).map(|()| vec![]),

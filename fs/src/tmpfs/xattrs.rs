@@ -44,11 +44,8 @@ impl Xattrs {
             XattrMode::Replace if !known => return Err(FsError::NoData),
             _ => {}
         }
-        let others: usize = attributes
-            .iter()
-            .filter(|(other, _)| **other != name)
-            .map(|(name, value)| name.len() + value.len())
-            .sum();
+        let others: usize =
+            attributes.iter().filter(|(other, _)| **other != name).map(|(name, value)| name.len() + value.len()).sum();
         if others + name.len() + value.len() > TOTAL_MAX {
             return Err(FsError::NoSpace);
         }

@@ -76,7 +76,13 @@ impl DentryCache {
 
     /// Remembers a file system's answer to a question asked at `generation`; gives the dentry to use, which is another
     /// thread's when that was first.
-    pub fn learn(&self, parent: &Dentry, name: &Name, target: Option<Arc<Dentry>>, generation: u64) -> Option<Arc<Dentry>> {
+    pub fn learn(
+        &self,
+        parent: &Dentry,
+        name: &Name,
+        target: Option<Arc<Dentry>>,
+        generation: u64,
+    ) -> Option<Arc<Dentry>> {
         let hash = hash(parent.id, name);
         let mut shard = self.shard(hash).lock();
         if let Some(entry) = shard.find(hash, |entry| entry.parent == parent.id && entry.name == *name) {
@@ -137,7 +143,5 @@ impl DentryCache {
 
 /// Takes out the entries whose dentry only the cache holds, and all absences.
 fn unused(shard: &mut HashTable<Entry>) -> Vec<Entry> {
-    shard
-        .extract_if(|entry| entry.target.as_ref().is_none_or(|dentry| Arc::strong_count(dentry) == 1))
-        .collect()
+    shard.extract_if(|entry| entry.target.as_ref().is_none_or(|dentry| Arc::strong_count(dentry) == 1)).collect()
 }

@@ -219,7 +219,14 @@ impl Namespace {
         Ok(())
     }
 
-    fn moved(&self, source: &Entry, moved: &Arc<Dentry>, target: &Entry, replaced: Option<Arc<Dentry>>, mode: RenameMode) {
+    fn moved(
+        &self,
+        source: &Entry,
+        moved: &Arc<Dentry>,
+        target: &Entry,
+        replaced: Option<Arc<Dentry>>,
+        mode: RenameMode,
+    ) {
         let old_name: Name = Arc::from(&source.name[..]);
         let new_name: Name = Arc::from(&target.name[..]);
         let left_behind = if mode == RenameMode::Exchange { replaced.clone() } else { None };

@@ -165,5 +165,6 @@ impl Namespace {
 
 /// Whether `other` is mounted directly in the tree of `root`.
 fn mounted_in(other: &Dentry, root: &Dentry) -> bool {
-    other.mount().id != root.mount().id && other.mount().covered().is_some_and(|place| place.mount().id == root.mount().id)
+    other.mount().id != root.mount().id
+        && other.mount().covered().is_some_and(|place| place.mount().id == root.mount().id)
 }

@@ -122,13 +122,7 @@ impl Namespace {
         Ok(OpenFile::new(file, Some(place), status))
     }
 
-    fn open_unnamed(
-        &self,
-        base: &Arc<Dentry>,
-        path: &[u8],
-        status: StatusFlags,
-        mode: u32,
-    ) -> FsResult<Arc<OpenFile>> {
+    fn open_unnamed(&self, base: &Arc<Dentry>, path: &[u8], status: StatusFlags, mode: u32) -> FsResult<Arc<OpenFile>> {
         if !status.contains(StatusFlags::WRITE) {
             return Err(FsError::Invalid);
         }

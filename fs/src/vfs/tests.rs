@@ -174,10 +174,7 @@ fn mounts_hide_what_is_below() {
     assert_eq!(sub.path(), Ok(b"/m/sub".to_vec()));
     write_file(&space, "/f", b"");
     assert_eq!(rename(&space, "/f", "/m/f", RenameMode::Replace), Err(FsError::CrossDevice));
-    assert_eq!(
-        space.link(space.root(), b"/f", FollowLast::No, space.root(), b"/m/f"),
-        Err(FsError::CrossDevice)
-    );
+    assert_eq!(space.link(space.root(), b"/f", FollowLast::No, space.root(), b"/m/f"), Err(FsError::CrossDevice));
     assert_eq!(space.rmdir(space.root(), b"/m"), Err(FsError::Busy));
     assert_eq!(rename(&space, "/m", "/n", RenameMode::Replace), Err(FsError::Busy));
     mkdir(&space, "/m/sub/deep").expect("new");

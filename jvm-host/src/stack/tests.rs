@@ -65,7 +65,9 @@ proptest! {
 #[test]
 fn what_is_too_large_is_refused() {
     let build = |argv: &[Vec<u8>]| {
-        super::build(TOP, &StackInput { argv, env: &[], exec_path: b"x", random: [0; 16], aux: &[], jitter: 0 }).map(|_| ()).unwrap_err()
+        super::build(TOP, &StackInput { argv, env: &[], exec_path: b"x", random: [0; 16], aux: &[], jitter: 0 })
+            .map(|_| ())
+            .unwrap_err()
     };
     assert_eq!(build(&[alloc::vec![b'a'; STRING_MAX]]), StackError::StringTooLong);
     assert_eq!(build(&alloc::vec![alloc::vec![b'a'; STRING_MAX - 1]; 17]), StackError::TooLarge);

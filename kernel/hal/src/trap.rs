@@ -56,9 +56,29 @@ impl TrapFrame {
     /// A frame that starts application code at `rip` with stack `rsp`, all else zero, interrupts on.
     pub fn new_app(rip: u64, rsp: u64) -> Self {
         Self {
-            xmm: [0; 16], r15: 0, r14: 0, r13: 0, r12: 0, rbp: 0, rbx: 0, r11: 0, r10: 0, r9: 0, r8: 0, rax: 0,
-            rcx: 0, rdx: 0, rsi: 0, rdi: 0, vector: VECTOR_SYSCALL_IRET, error: 0, rip, cs: CODE_SELECTOR,
-            rflags: RFLAGS_IF | 2, rsp, ss: DATA_SELECTOR,
+            xmm: [0; 16],
+            r15: 0,
+            r14: 0,
+            r13: 0,
+            r12: 0,
+            rbp: 0,
+            rbx: 0,
+            r11: 0,
+            r10: 0,
+            r9: 0,
+            r8: 0,
+            rax: 0,
+            rcx: 0,
+            rdx: 0,
+            rsi: 0,
+            rdi: 0,
+            vector: VECTOR_SYSCALL_IRET,
+            error: 0,
+            rip,
+            cs: CODE_SELECTOR,
+            rflags: RFLAGS_IF | 2,
+            rsp,
+            ss: DATA_SELECTOR,
         }
     }
 

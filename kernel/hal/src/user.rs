@@ -103,8 +103,7 @@ pub fn load_u32_nofault(from: u64) -> Result<u32, UserFault> {
 pub fn compare_exchange_u32(addr: u64, old: u32, new: u32) -> Result<Result<u32, u32>, UserFault> {
     check(addr, 4)?;
     // SAFETY: in the application's half, where faults are fixed up.
-    let found =
-        unsafe { arch::user_compare_exchange(addr as *mut u32, old, new) }.map_err(|()| UserFault { addr })?;
+    let found = unsafe { arch::user_compare_exchange(addr as *mut u32, old, new) }.map_err(|()| UserFault { addr })?;
     Ok(if found == old { Ok(old) } else { Err(found) })
 }
 

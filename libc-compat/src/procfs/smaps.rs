@@ -16,7 +16,8 @@ pub fn render(areas: &[AreaInfo], residence: impl Fn(Range<u64>) -> Residence) -
     for area in areas {
         maps::line(&mut out, area);
         let size_kib = (area.end - area.start) >> 10;
-        let _ = write!(out, "Size:           {size_kib:8} kB\nKernelPageSize:        4 kB\nMMUPageSize:           4 kB\n");
+        let _ =
+            write!(out, "Size:           {size_kib:8} kB\nKernelPageSize:        4 kB\nMMUPageSize:           4 kB\n");
         counters(&mut out, &Tally::of(area, &residence(area.start..area.end)), false);
         let _ = writeln!(out, "THPeligible:    {}", u8::from(huge_eligible(area)));
         out.push_str("VmFlags: ");

@@ -120,11 +120,8 @@ fn memory(out: &mut String, s: &Status) {
 }
 
 fn signals(out: &mut String, s: &Status) {
-    let _ = write!(
-        out,
-        "CoreDumping:\t0\nTHP_enabled:\t1\nThreads:\t{}\nSigQ:\t0/{}\n",
-        s.threads, s.queued_signals_max
-    );
+    let _ =
+        write!(out, "CoreDumping:\t0\nTHP_enabled:\t1\nThreads:\t{}\nSigQ:\t0/{}\n", s.threads, s.queued_signals_max);
     for (name, set) in [
         ("SigPnd", s.thread_pending),
         ("ShdPnd", s.process_pending),

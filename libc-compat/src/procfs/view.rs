@@ -93,7 +93,9 @@ impl ProcessView for View {
         let settings = &self.0.files.settings;
         match name {
             "comm" => self.main_thread()?.set_name_bytes(without_line_end(bytes)),
-            "coredump_filter" => settings.set_coredump_filter(u32::try_from(number(bytes)?).map_err(|_| FsError::Invalid)?),
+            "coredump_filter" => {
+                settings.set_coredump_filter(u32::try_from(number(bytes)?).map_err(|_| FsError::Invalid)?)
+            }
             "oom_score_adj" => match number(bytes)? {
                 value @ -1000..=1000 => settings.set_oom_score_adj(value as i32),
                 _ => return Err(FsError::Invalid),
@@ -143,7 +145,10 @@ impl ProcessView for View {
         let flags = flags_of(&file) | if closes { linux::O_CLOEXEC } else { 0 };
         let metadata = file.metadata();
         let mount = file.place().map_or(0, |place| place.mount().id);
-        Some(format!("pos:\t{}\nflags:\t0{flags:o}\nmnt_id:\t{mount}\nino:\t{}\n", position(&file), metadata.ino).into_bytes())
+        Some(
+            format!("pos:\t{}\nflags:\t0{flags:o}\nmnt_id:\t{mount}\nino:\t{}\n", position(&file), metadata.ino)
+                .into_bytes(),
+        )
     }
     fn threads(&self) -> Vec<u32> {
         self.0.threads().iter().map(|thread| thread.id()).collect()
@@ -193,7 +198,10 @@ impl View {
             "environ" => joined(&process.program.env),
             "comm" => format!("{}\n", name_of(&*self.thread_or_main(thread)?)).into_bytes(),
             "coredump_filter" => format!("{:08x}\n", process.files.settings.coredump_filter()).into_bytes(),
-            "io" => b"rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0\n".to_vec(),
+            "io" => {
+                b"rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0\n"
+                    .to_vec()
+            }
             "limits" => {
                 let of = |resource| process.limits.get(resource).map_or((0, 0), |limit| (limit.soft, limit.hard));
                 limits::render((0..linux::RLIM_NLIMITS).map(of))

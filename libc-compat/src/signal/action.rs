@@ -53,8 +53,16 @@ pub enum DefaultAction {
 /// The default action (signal(7)).
 pub const fn default_action(signo: u8) -> DefaultAction {
     match signo {
-        set::SIGQUIT | set::SIGILL | set::SIGTRAP | set::SIGABRT | set::SIGBUS | set::SIGFPE | set::SIGSEGV
-        | set::SIGXCPU | set::SIGXFSZ | set::SIGSYS => DefaultAction::Core,
+        set::SIGQUIT
+        | set::SIGILL
+        | set::SIGTRAP
+        | set::SIGABRT
+        | set::SIGBUS
+        | set::SIGFPE
+        | set::SIGSEGV
+        | set::SIGXCPU
+        | set::SIGXFSZ
+        | set::SIGSYS => DefaultAction::Core,
         set::SIGCHLD | set::SIGCONT | set::SIGURG | set::SIGWINCH => DefaultAction::Ignore,
         set::SIGSTOP | set::SIGTSTP | set::SIGTTIN | set::SIGTTOU => DefaultAction::Stop,
         _ => DefaultAction::Terminate,

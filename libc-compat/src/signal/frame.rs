@@ -8,9 +8,9 @@ use super::action::Action;
 use super::info::SigInfo;
 use super::layout::*;
 use super::set::SigSet;
+use crate::Errno;
 use crate::task::Task;
 use crate::uaccess::UserPtr;
-use crate::Errno;
 use core::sync::atomic::Ordering;
 use hal::addr::USER_END;
 use hal::trap::{RFLAGS_APP_MASK, RFLAGS_IF, TrapFrame};
@@ -184,10 +184,7 @@ fn restore_vectors(frame: &mut TrapFrame, image: u64) -> Result<(), Errno> {
     let marks: SoftwareBytes = UserPtr::new(image + SOFTWARE_OFFSET).read()?;
     let image_bytes = hal::user::xsave_size();
     let magic2 = UserPtr::<u32>::new(image.wrapping_add(image_bytes as u64)).read();
-    if marks.magic1 != FP_XSTATE_MAGIC1
-        || marks.xstate_size as usize != image_bytes
-        || magic2 != Ok(FP_XSTATE_MAGIC2)
-    {
+    if marks.magic1 != FP_XSTATE_MAGIC1 || marks.xstate_size as usize != image_bytes || magic2 != Ok(FP_XSTATE_MAGIC2) {
         // Linux takes such an image for a bare FXSAVE area; glibc and HotSpot never make one.
         crate::unsupported!("rt_sigreturn: frame without an XSAVE image, size", marks.xstate_size);
         return Err(Errno::EFAULT);

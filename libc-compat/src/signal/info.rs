@@ -1,8 +1,8 @@
 //! `siginfo_t` (sigaction(2)): what comes with a signal.
 
 use super::set::{SIGCHLD, SIGSEGV};
-use crate::uaccess::{UserPtr, plain};
 use crate::Errno;
+use crate::uaccess::{UserPtr, plain};
 
 /// si_code: by kill(2).
 pub const SI_USER: i32 = 0;

@@ -119,9 +119,7 @@ impl TaskSignals {
     /// Whether `stack_pointer` lies on the alternate stack.
     pub(crate) fn on_alternate_stack(&self, stack_pointer: u64) -> bool {
         let (start, bytes, flags) = self.alternate_stack();
-        flags & linux_raw_sys::general::SS_AUTODISARM == 0
-            && stack_pointer > start
-            && stack_pointer - start <= bytes
+        flags & linux_raw_sys::general::SS_AUTODISARM == 0 && stack_pointer > start && stack_pointer - start <= bytes
     }
 }
 

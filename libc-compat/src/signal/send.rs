@@ -76,8 +76,7 @@ fn is_dropped(process: &Process, task: &Task, signo: u8) -> bool {
 }
 
 fn wants(thread: &Thread, signo: u8) -> bool {
-    task_of(thread)
-        .is_some_and(|task| !task.signals.mask().contains(signo) || task.signals.waited().contains(signo))
+    task_of(thread).is_some_and(|task| !task.signals.mask().contains(signo) || task.signals.waited().contains(signo))
 }
 
 fn wake(thread: &Thread) {

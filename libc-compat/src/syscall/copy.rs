@@ -144,10 +144,9 @@ fn copy_file_range(call: &mut Call<'_>) -> SysResult {
     if start.checked_add(want as u64).is_none_or(|end| end > i64::MAX as u64) {
         return Err(Errno::EFBIG);
     }
-    let count = copy(&input, from.offset(), want, |done, bytes| {
-        output.write_at(start + done, &mut SliceSource::new(bytes))
-    })
-    .map_err(|error| if error == FsError::SeekPipe { Errno::EINVAL } else { error.into() })?;
+    let count =
+        copy(&input, from.offset(), want, |done, bytes| output.write_at(start + done, &mut SliceSource::new(bytes)))
+            .map_err(|error| if error == FsError::SeekPipe { Errno::EINVAL } else { error.into() })?;
     from.advance(&input, count as u64)?;
     to.advance(&output, count as u64)?;
     Ok(count as u64)

@@ -252,7 +252,7 @@ fn getdents64(call: &mut Call<'_>) -> SysResult {
         Err(fault) => {
             // What did not arrive has not been read.
             file.seek(SeekFrom::Start(before))?;
-            Err(fault.into())
+            Err(fault)
         }
     }
 }

@@ -7,7 +7,10 @@ use super::{Call, Errno, Row, Support::*, SysResult, row};
 use crate::uaccess::UserPtr;
 use crate::unsupported;
 use fs::event::{Absolute, CounterMode, TimerSetting};
-use fs::{Epoll, EpollEvent, EpollInterest, EpollMode, EventFd, FsError, OpenFile, Readiness, StatusFlags, TimerClock, TimerFd};
+use fs::{
+    Epoll, EpollEvent, EpollInterest, EpollMode, EventFd, FsError, OpenFile, Readiness, StatusFlags, TimerClock,
+    TimerFd,
+};
 use linux_raw_sys::general as linux;
 
 /// The rows of this family.

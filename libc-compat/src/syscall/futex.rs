@@ -109,13 +109,16 @@ fn interrupted(call: &Call<'_>, wait: &Wait) -> Errno {
 
 fn resume(call: &mut Call<'_>, state: [u64; 4]) -> SysResult {
     let [word, packed, deadline, is_private] = state;
-    wait(call, Wait {
-        word,
-        is_private: is_private != 0,
-        value: packed as u32,
-        bitset: (packed >> 32) as u32,
-        deadline: Some(deadline),
-    })
+    wait(
+        call,
+        Wait {
+            word,
+            is_private: is_private != 0,
+            value: packed as u32,
+            bitset: (packed >> 32) as u32,
+            deadline: Some(deadline),
+        },
+    )
 }
 
 /// How many to wake: Linux wakes one even for 0 or less.

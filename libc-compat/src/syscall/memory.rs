@@ -33,8 +33,7 @@ pub const ROWS: &[Row] = &[
 ];
 
 /// mmap's flags that need nothing done: swap and core files do not exist, denied writes are Linux's own past.
-const IGNORED_MAP_FLAGS: u32 =
-    MAP_DENYWRITE | MAP_EXECUTABLE | MAP_LOCKED | MAP_NONBLOCK | MAP_UNINITIALIZED;
+const IGNORED_MAP_FLAGS: u32 = MAP_DENYWRITE | MAP_EXECUTABLE | MAP_LOCKED | MAP_NONBLOCK | MAP_UNINITIALIZED;
 /// mmap's flags that this file decodes.
 const KNOWN_MAP_FLAGS: u32 = MAP_TYPE
     | MAP_FIXED

@@ -219,7 +219,9 @@ mod tests {
 
     #[test]
     fn status_flags_survive_both_ways() {
-        for flags in [linux::O_APPEND, linux::O_NONBLOCK, linux::O_DIRECT, linux::O_SYNC, linux::O_DSYNC, linux::O_NOATIME] {
+        for flags in
+            [linux::O_APPEND, linux::O_NONBLOCK, linux::O_DIRECT, linux::O_SYNC, linux::O_DSYNC, linux::O_NOATIME]
+        {
             assert_eq!(status_to_linux(status_from_linux(flags) | StatusFlags::READ), flags);
         }
     }

@@ -169,9 +169,7 @@ fn ppoll(call: &mut Call<'_>) -> SysResult {
         None => None,
     };
     let mask = signal_mask(call.arg(3), call.arg(4))?;
-    let result = with_mask(call, mask, || {
-        wait(call, call.arg(0), call.uint(1), deadline).map_err(|error| no_handler(error))
-    });
+    let result = with_mask(call, mask, || wait(call, call.arg(0), call.uint(1), deadline).map_err(no_handler));
     // As on Linux the time left is written back, and failing to do so is no error.
     if let (Some(timeout), Some(deadline)) = (timeout.non_null(), deadline) {
         let _ = timeout.write(TimeSpec::from_ns(left(deadline)));

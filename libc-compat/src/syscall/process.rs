@@ -143,9 +143,7 @@ fn set_name(call: &mut Call<'_>) -> SysResult {
     let name = match hal::user::copy_string(call.arg(1), NAME_BYTES - 1) {
         Ok(name) => name,
         // A longer one is cut.
-        Err(hal::user::StringError::TooLong) => {
-            UserPtr::<[u8; NAME_BYTES - 1]>::new(call.arg(1)).read()?.to_vec()
-        }
+        Err(hal::user::StringError::TooLong) => UserPtr::<[u8; NAME_BYTES - 1]>::new(call.arg(1)).read()?.to_vec(),
         Err(error) => return Err(error.into()),
     };
     call.thread().set_name_bytes(&name);

@@ -293,4 +293,3 @@ fn tkill(call: &mut Call<'_>) -> SysResult {
     }
     Ok(0)
 }
-

@@ -171,9 +171,7 @@ fn accept_with(call: &Call<'_>, flags: u32) -> SysResult {
     let handle = Handle::get(call, call.int(0))?;
     let listener = handle.socket();
     let timeout_ns = listener.options().receive_timeout_ns();
-    let socket = listener
-        .accept(handle.blocking())
-        .map_err(|error| Handle::interrupted(error.into(), timeout_ns))?;
+    let socket = listener.accept(handle.blocking()).map_err(|error| Handle::interrupted(error.into(), timeout_ns))?;
     // The peer may be gone already: then it has no name.
     let peer = socket.peer_address().unwrap_or(Address::Unix(UnixAddress::Unnamed));
     let file = SocketFile::open(socket, status(flags));

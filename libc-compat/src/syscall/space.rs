@@ -84,9 +84,7 @@ fn syncfs(call: &mut Call<'_>) -> SysResult {
 
 /// Every range is written by writing the whole file's data.
 fn sync_file_range(call: &mut Call<'_>) -> SysResult {
-    let known = linux::SYNC_FILE_RANGE_WAIT_BEFORE
-        | linux::SYNC_FILE_RANGE_WRITE
-        | linux::SYNC_FILE_RANGE_WAIT_AFTER;
+    let known = linux::SYNC_FILE_RANGE_WAIT_BEFORE | linux::SYNC_FILE_RANGE_WRITE | linux::SYNC_FILE_RANGE_WAIT_AFTER;
     let file = call.process().files.get(call.int(0))?;
     let (start, len) = (offset(call.arg(1))?, offset(call.arg(2))?);
     if call.uint(3) & !known != 0 || start.checked_add(len).is_none_or(|end| end > i64::MAX as u64) {

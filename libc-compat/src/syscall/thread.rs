@@ -36,12 +36,9 @@ pub const ROWS: &[Row] = &[
 /// What makes a clone a thread of this process.
 const THREAD_FLAGS: u64 = (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD) as u64;
 /// What else a thread may be born with.
-const OPTIONAL_FLAGS: u64 = (CLONE_SYSVSEM
-    | CLONE_SETTLS
-    | CLONE_PARENT_SETTID
-    | CLONE_CHILD_SETTID
-    | CLONE_CHILD_CLEARTID
-    | CLONE_DETACHED) as u64;
+const OPTIONAL_FLAGS: u64 =
+    (CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | CLONE_DETACHED)
+        as u64;
 
 /// `struct clone_args`, version 0 (64 bytes) plus what newer kernels added.
 #[repr(C)]

@@ -1,8 +1,8 @@
 //! Extended attributes (xattr(7)): set, get, list, remove, each by path, by path without following a link, by descriptor.
 
 use super::{Call, Row, Support::*, SysResult, row};
-use crate::uaccess::UserSlice;
 use crate::Errno;
+use crate::uaccess::UserSlice;
 use alloc::{sync::Arc, vec::Vec};
 use fs::{Dentry, FollowLast, StatusFlags, XattrMode};
 use hal::user::StringError;

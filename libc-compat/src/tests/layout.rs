@@ -16,7 +16,8 @@ fn c_values(headers: &str, expressions: &[&str]) -> Vec<u64> {
     let dir = std::env::temp_dir().join(format!("demitasse-layout-{}-{number}", std::process::id()));
     std::fs::create_dir_all(&dir).expect("a temporary directory");
     let (source, program) = (dir.join("layout.c"), dir.join("layout"));
-    let mut text = format!("#define _GNU_SOURCE\n#include <stddef.h>\n#include <stdio.h>\n{headers}\nint main(void) {{\n");
+    let mut text =
+        format!("#define _GNU_SOURCE\n#include <stddef.h>\n#include <stdio.h>\n{headers}\nint main(void) {{\n");
     for expression in expressions {
         text += &format!("printf(\"%llu\\n\", (unsigned long long)({expression}));\n");
     }
@@ -121,9 +122,6 @@ fn other_structures_have_linux_s_sizes() {
         "offsetof(struct clone_args, tls)" => 56,
     );
     assert_eq!(size_of::<Action>(), size_of::<linux_raw_sys::general::kernel_sigaction>());
-    assert_eq!(
-        offset_of!(Action, restorer),
-        offset_of!(linux_raw_sys::general::kernel_sigaction, sa_restorer)
-    );
+    assert_eq!(offset_of!(Action, restorer), offset_of!(linux_raw_sys::general::kernel_sigaction, sa_restorer));
     assert_eq!(offset_of!(Action, mask), offset_of!(linux_raw_sys::general::kernel_sigaction, sa_mask));
 }

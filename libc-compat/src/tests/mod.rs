@@ -129,10 +129,10 @@ impl App {
             restorer: 1,
             mask: 0,
         };
-        assert_eq!(self.call(
-            linux_raw_sys::general::__NR_rt_sigaction,
-            &[signo.into(), &raw const action as u64, 0, 8],
-        ), 0);
+        assert_eq!(
+            self.call(linux_raw_sys::general::__NR_rt_sigaction, &[signo.into(), &raw const action as u64, 0, 8],),
+            0
+        );
     }
 
     /// Replaces the signal mask.

@@ -1,8 +1,6 @@
 use super::*;
 use crate::signal::info::{SI_QUEUE, SI_TKILL, SigInfo};
-use crate::signal::set::{
-    SIGHUP, SIGKILL, SIGSEGV, SIGSTOP, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SigSet,
-};
+use crate::signal::set::{SIGHUP, SIGKILL, SIGSEGV, SIGSTOP, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SigSet};
 use crate::syscall::time::TimeSpec;
 use linux_raw_sys::general::*;
 

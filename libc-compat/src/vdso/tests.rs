@@ -121,7 +121,15 @@ fn the_clocks_read_what_the_kernel_would() {
     let vdso = mapped();
     let params = three_ghz(tsc() - 123_456_789_012);
     vdso.data.write(&params);
-    for (clock, offset) in [(1, 0), (0, params.real_offset_ns as u64), (4, 0), (7, 0), (6, 0), (5, params.real_offset_ns as u64), (11, params.real_offset_ns as u64)] {
+    for (clock, offset) in [
+        (1, 0),
+        (0, params.real_offset_ns as u64),
+        (4, 0),
+        (7, 0),
+        (6, 0),
+        (5, params.real_offset_ns as u64),
+        (11, params.real_offset_ns as u64),
+    ] {
         let before = params.monotonic_ns(tsc()) + offset;
         let (result, now) = vdso.clock(clock);
         let after = params.monotonic_ns(tsc()) + offset;

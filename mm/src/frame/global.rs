@@ -121,7 +121,9 @@ pub(crate) fn give_order(pfn: Pfn, order: u8) {
 /// Takes adjacent 2 MiB regions; each goes back by `give_order` of its own.
 pub(crate) fn take_contiguous(regions: u32, urgency: Urgency) -> Option<Pfn> {
     let frames = u64::from(regions) * u64::from(REGION);
-    ZONE.with(|zone| if ZONE.allows(zone.free_frames(), frames, urgency) { zone.take_contiguous(regions) } else { None })
+    ZONE.with(
+        |zone| if ZONE.allows(zone.free_frames(), frames, urgency) { zone.take_contiguous(regions) } else { None },
+    )
 }
 
 /// Turns a used 2 MiB block into 512 used single frames.

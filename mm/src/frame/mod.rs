@@ -13,8 +13,8 @@ mod shared;
 mod tests;
 pub(crate) mod zone;
 
-pub(crate) use global::{Urgency, close_reserve, init, is_plentiful, split_used, table, take_contiguous, take_order};
 pub use global::{Stats, is_scarce, open_reserve, stats};
+pub(crate) use global::{Urgency, close_reserve, init, is_plentiful, split_used, table, take_contiguous, take_order};
 pub(crate) use global::{give_order, total_frames};
 pub use owned::{Frame, alloc, alloc_order, alloc_zeroed};
 pub(crate) use owned::{alloc_table, alloc_urgent};

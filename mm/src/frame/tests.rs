@@ -86,7 +86,11 @@ fn the_kernel_and_reserved_memory_are_never_given_out() {
     let mut seen = 0;
     while let Some(pfn) = zone.take(0) {
         let phys = u64::from(pfn) << 12;
-        assert!((MIB..2 * MIB).contains(&phys) || (5 * MIB + 0x3000..8 * MIB).contains(&phys) || (9 * MIB..16 * MIB).contains(&phys));
+        assert!(
+            (MIB..2 * MIB).contains(&phys)
+                || (5 * MIB + 0x3000..8 * MIB).contains(&phys)
+                || (9 * MIB..16 * MIB).contains(&phys)
+        );
         seen += 1;
     }
     assert_eq!(zone.free_frames(), 0);

@@ -294,7 +294,9 @@ impl Zone {
     fn free_run(&self, regions: u32) -> Option<Pfn> {
         let mut pfn = self.lists[MAX_ORDER as usize].head;
         while pfn != NONE {
-            if (1..regions).all(|i| self.has_joined(pfn + i * REGION) && self.table.get(pfn + i * REGION).is_free(MAX_ORDER)) {
+            if (1..regions)
+                .all(|i| self.has_joined(pfn + i * REGION) && self.table.get(pfn + i * REGION).is_free(MAX_ORDER))
+            {
                 return Some(pfn);
             }
             pfn = self.table.get(pfn).next.load(Relaxed);

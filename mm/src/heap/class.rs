@@ -8,8 +8,8 @@ use core::sync::atomic::Ordering::Relaxed;
 use hal::sync::SpinLock;
 
 use super::FRAMES;
-use crate::frame::meta::{FrameMeta, NONE};
 use crate::frame;
+use crate::frame::meta::{FrameMeta, NONE};
 use crate::machine::{Pfn, pfn_ptr, ptr_pfn};
 
 /// Bytes of an object of each class; all multiples of 16.

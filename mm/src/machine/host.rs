@@ -1,7 +1,7 @@
 //! hal's host backend: physical memory is an arena, any number of std threads share one vCPU.
 
-use hal::boot_info::{BootInfo, MemoryKind, MemoryRegion};
 use hal::addr::PhysAddr;
+use hal::boot_info::{BootInfo, MemoryKind, MemoryRegion};
 use hal::cpu::{MAX_CPUS, Padded, PerCpu};
 use hal::sync::{Once, SpinLock};
 

@@ -10,8 +10,11 @@ use super::walk::{Slot, Table, index};
 use crate::machine::{Pfn, pfn_phys, pfn_ptr};
 
 /// Ordinary kernel data.
-pub(crate) const DATA: PteFlags =
-    PteFlags::PRESENT.union(PteFlags::WRITABLE).union(PteFlags::ACCESSED).union(PteFlags::DIRTY).union(PteFlags::NO_EXECUTE);
+pub(crate) const DATA: PteFlags = PteFlags::PRESENT
+    .union(PteFlags::WRITABLE)
+    .union(PteFlags::ACCESSED)
+    .union(PteFlags::DIRTY)
+    .union(PteFlags::NO_EXECUTE);
 /// Device registers: strong uncacheable by the reset value of the PAT.
 pub(crate) const DEVICE: PteFlags = DATA.union(PteFlags::NO_CACHE).union(PteFlags::WRITE_THROUGH);
 

@@ -82,7 +82,8 @@ impl AddressSpace {
         if len == 0 && start.is_multiple_of(PAGE_SIZE) {
             return Ok(Vec::new());
         }
-        let range = checked_range(start, len).map_err(|e| if start.is_multiple_of(PAGE_SIZE) { MapError::NotMapped } else { e })?;
+        let range = checked_range(start, len)
+            .map_err(|e| if start.is_multiple_of(PAGE_SIZE) { MapError::NotMapped } else { e })?;
         let mut flags = Vec::with_capacity(((range.end - range.start) / PAGE_SIZE) as usize);
         let state = self.state.read();
         let mut at = range.start;

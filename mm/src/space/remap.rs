@@ -86,7 +86,9 @@ impl AddressSpace {
                         to
                     }
                     Placement::Hint(to) | Placement::FixedNoReplace(to)
-                        if to.is_multiple_of(PAGE_SIZE) && fits(to, new_len) && state.tree.is_free(to..to + new_len) =>
+                        if to.is_multiple_of(PAGE_SIZE)
+                            && fits(to, new_len)
+                            && state.tree.is_free(to..to + new_len) =>
                     {
                         to
                     }

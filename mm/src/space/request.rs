@@ -99,18 +99,8 @@ impl MapRequest {
     }
 
     /// A file or other object from byte `offset` on.
-    pub fn object(
-        backing: Arc<dyn Backing>,
-        offset: u64,
-        len: u64,
-        prot: Protection,
-        sharing: Sharing,
-    ) -> Self {
-        MapRequest {
-            sharing,
-            backing: Some((backing, offset)),
-            ..Self::anonymous(len, prot)
-        }
+    pub fn object(backing: Arc<dyn Backing>, offset: u64, len: u64, prot: Protection, sharing: Sharing) -> Self {
+        MapRequest { sharing, backing: Some((backing, offset)), ..Self::anonymous(len, prot) }
     }
 
     /// The same at another place.
@@ -120,10 +110,7 @@ impl MapRequest {
 
     /// The same with a name.
     pub fn named(self, name: &'static str) -> Self {
-        MapRequest {
-            name: Some(name),
-            ..self
-        }
+        MapRequest { name: Some(name), ..self }
     }
 }
 

@@ -18,7 +18,12 @@ impl AddressSpace {
     }
 
     /// The same with the lock held.
-    pub(super) fn unmap_locked(&self, state: &mut State, range: Range<u64>, gather: &mut Gather) -> Result<(), MapError> {
+    pub(super) fn unmap_locked(
+        &self,
+        state: &mut State,
+        range: Range<u64>,
+        gather: &mut Gather,
+    ) -> Result<(), MapError> {
         if state.tree.is_free(range.clone()) {
             return Ok(());
         }

@@ -50,7 +50,11 @@ impl UnixSocket {
         end.join(&me, owner, self.name());
         let mut offer = Some(end);
         let listener_owner = patience.wait(&listener.accepting, || listener.offer(&mut offer))??;
-        *self.peer.lock() = Some(Peer { credentials: listener_owner.1, socket: Arc::downgrade(&listener_owner.0), name: listener.name() });
+        *self.peer.lock() = Some(Peer {
+            credentials: listener_owner.1,
+            socket: Arc::downgrade(&listener_owner.0),
+            name: listener.name(),
+        });
         *self.state.lock() = State::Connected;
         listener.connecting.wake_one();
         listener.source.notify(Readiness::READ);
@@ -106,7 +110,12 @@ impl UnixSocket {
     }
 
     /// send(2) of a stream: waits until all is taken; what was taken before an error counts.
-    pub(super) fn send_bytes(&self, source: &mut dyn Source, arguments: SendArguments, patience: Patience) -> FsResult<usize> {
+    pub(super) fn send_bytes(
+        &self,
+        source: &mut dyn Source,
+        arguments: SendArguments,
+        patience: Patience,
+    ) -> FsResult<usize> {
         if arguments.to.is_some() {
             return Err(if self.is_connected() { FsError::AlreadyConnected } else { FsError::NotSupported });
         }
@@ -124,12 +133,7 @@ impl UnixSocket {
         Ok(done)
     }
 
-    fn send_piece(
-        &self,
-        source: &mut dyn Source,
-        ancillary: &mut Ancillary,
-        patience: Patience,
-    ) -> FsResult<usize> {
+    fn send_piece(&self, source: &mut dyn Source, ancillary: &mut Ancillary, patience: Patience) -> FsResult<usize> {
         let peer = self.receiver()?;
         let limit = self.options.send_buffer() as usize;
         let want = source.remaining().min(PIECE_MAX);
@@ -162,7 +166,12 @@ impl UnixSocket {
     }
 
     /// send(2) of one sequenced packet.
-    pub(super) fn send_packet(&self, source: &mut dyn Source, arguments: SendArguments, patience: Patience) -> FsResult<usize> {
+    pub(super) fn send_packet(
+        &self,
+        source: &mut dyn Source,
+        arguments: SendArguments,
+        patience: Patience,
+    ) -> FsResult<usize> {
         let peer = self.receiver()?;
         let limit = self.options.send_buffer() as usize;
         let want = source.remaining();
@@ -194,7 +203,12 @@ impl UnixSocket {
     }
 
     /// recv(2) of a stream.
-    pub(super) fn receive_bytes(&self, sink: &mut dyn Sink, flags: ReceiveFlags, patience: Patience) -> FsResult<Received> {
+    pub(super) fn receive_bytes(
+        &self,
+        sink: &mut dyn Sink,
+        flags: ReceiveFlags,
+        patience: Patience,
+    ) -> FsResult<Received> {
         if !self.is_connected() {
             return Err(FsError::Invalid);
         }
@@ -284,7 +298,12 @@ impl UnixSocket {
     }
 
     /// recv(2) of one message: sequenced packets and datagrams.
-    pub(super) fn receive_message(&self, sink: &mut dyn Sink, flags: ReceiveFlags, patience: Patience) -> FsResult<Received> {
+    pub(super) fn receive_message(
+        &self,
+        sink: &mut dyn Sink,
+        flags: ReceiveFlags,
+        patience: Patience,
+    ) -> FsResult<Received> {
         if self.kind == Kind::SeqPacket && !self.is_connected() {
             return Err(FsError::NotConnected);
         }

@@ -44,7 +44,12 @@ impl UnixSocket {
         self.kind == Kind::Datagram && self.inbox.len() >= QUEUE_MAX
     }
 
-    pub(super) fn send_datagram(&self, source: &mut dyn Source, arguments: SendArguments, patience: Patience) -> FsResult<usize> {
+    pub(super) fn send_datagram(
+        &self,
+        source: &mut dyn Source,
+        arguments: SendArguments,
+        patience: Patience,
+    ) -> FsResult<usize> {
         self.pending_error()?;
         if self.write_closed.load(Ordering::Acquire) {
             return Err(FsError::BrokenPipe);

@@ -1,6 +1,6 @@
 use super::*;
-use crate::socket::Ancillary;
 use crate::SocketFile;
+use crate::socket::Ancillary;
 use fs::{SliceSink, SliceSource, StatusFlags};
 use std::thread;
 use std::time::Duration;
@@ -124,7 +124,10 @@ fn the_backlog_is_a_limit_and_a_closed_listener_resets() {
     listener.close();
     assert_eq!(waiting.join().unwrap(), Err(FsError::ConnectionRefused));
     assert_eq!(receive(&first, 1), Err(FsError::ConnectionReset));
-    assert_eq!(UnixSocket::new(Kind::Stream, ME).connect(&named("full"), ME, Blocking::Never), Err(FsError::ConnectionRefused));
+    assert_eq!(
+        UnixSocket::new(Kind::Stream, ME).connect(&named("full"), ME, Blocking::Never),
+        Err(FsError::ConnectionRefused)
+    );
 }
 
 #[test]

@@ -151,7 +151,14 @@ impl Bucket {
 }
 
 /// Wakes at most `count` nodes of a locked bucket.
-fn wake_in(bucket: &Bucket, nodes: &mut LinkedList<Nodes>, key: Key, count: usize, bitset: u32, end_ticket: u64) -> usize {
+fn wake_in(
+    bucket: &Bucket,
+    nodes: &mut LinkedList<Nodes>,
+    key: Key,
+    count: usize,
+    bitset: u32,
+    end_ticket: u64,
+) -> usize {
     let mut woken = 0;
     let mut cursor = nodes.front_mut();
     while woken < count

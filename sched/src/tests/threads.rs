@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 fn a_suspended_thread_waits_for_its_start() {
     let ran = Arc::new(AtomicU32::new(0));
     let in_thread = ran.clone();
-    let start = Box::new(move || { in_thread.fetch_add(1, Ordering::SeqCst); });
+    let start = Box::new(move || {
+        in_thread.fetch_add(1, Ordering::SeqCst);
+    });
     let thread = spawn_suspended(Spawn { name: "waits", ext: None, affinity: None, start }).unwrap();
     std::thread::sleep(Duration::from_millis(20));
     assert_eq!(ran.load(Ordering::SeqCst), 0);

@@ -56,7 +56,12 @@ impl UnsafeRefExt for intrusive_collections::UnsafeRef<TimerNode> {
 fn counter() -> (Arc<AtomicUsize>, Box<dyn Fn() + Send + Sync>) {
     let count = Arc::new(AtomicUsize::new(0));
     let in_callback = count.clone();
-    (count, Box::new(move || { in_callback.fetch_add(1, Ordering::SeqCst); }))
+    (
+        count,
+        Box::new(move || {
+            in_callback.fetch_add(1, Ordering::SeqCst);
+        }),
+    )
 }
 
 fn after(ms: u64) -> u64 {
@@ -104,11 +109,14 @@ fn a_callback_may_rearm_its_timer() {
     let slot: Arc<spin_slot::Slot> = Arc::default();
     let count = Arc::new(AtomicUsize::new(0));
     let (slot_in, count_in) = (slot.clone(), count.clone());
-    let timer = Timer::new(TimerOwner::Kernel, Box::new(move || {
-        if count_in.fetch_add(1, Ordering::SeqCst) < 9 {
-            slot_in.timer().arm(after(0));
-        }
-    }));
+    let timer = Timer::new(
+        TimerOwner::Kernel,
+        Box::new(move || {
+            if count_in.fetch_add(1, Ordering::SeqCst) < 9 {
+                slot_in.timer().arm(after(0));
+            }
+        }),
+    );
     slot.set(timer);
     slot.timer().arm(after(1));
     eventually(|| count.load(Ordering::SeqCst) == 10);

@@ -8,8 +8,8 @@ use crate::syscall::poll::deadline_after;
 use crate::syscall::time::TimeSpec;
 use crate::syscall::{Call, Errno, SysResult};
 use crate::uaccess::{UserPtr, UserSlice, plain};
-use crate::user_io::{self, UserVec};
 use crate::unsupported;
+use crate::user_io::{self, UserVec};
 use alloc::vec::Vec;
 use fs::{Blocking, FsError, Sink, Source};
 use linux_raw_sys::net as codes;
@@ -185,9 +185,7 @@ fn receive(handle: &Handle, sink: &mut dyn Sink, flags: u32) -> Result<Received,
     let socket = handle.socket();
     let how = ReceiveFlags { peek: flags & MSG_PEEK != 0, wait_all: flags & MSG_WAITALL != 0 };
     let timeout_ns = socket.options().receive_timeout_ns();
-    socket
-        .receive(sink, how, blocking(handle, flags))
-        .map_err(|error| Handle::interrupted(error.into(), timeout_ns))
+    socket.receive(sink, how, blocking(handle, flags)).map_err(|error| Handle::interrupted(error.into(), timeout_ns))
 }
 
 /// The result of a receive: with MSG_TRUNC a message's own length.

@@ -100,11 +100,13 @@ fn number(socket: &dyn Socket, name: u32) -> Result<i32, Errno> {
         return Ok(i32::from(switch.load(Ordering::Relaxed)));
     }
     Ok(match name {
-        codes::SO_TYPE => (match socket.kind() {
-            Kind::Stream => codes::SOCK_STREAM,
-            Kind::Datagram => codes::SOCK_DGRAM,
-            Kind::SeqPacket => codes::SOCK_SEQPACKET,
-        }) as i32,
+        codes::SO_TYPE => {
+            (match socket.kind() {
+                Kind::Stream => codes::SOCK_STREAM,
+                Kind::Datagram => codes::SOCK_DGRAM,
+                Kind::SeqPacket => codes::SOCK_SEQPACKET,
+            }) as i32
+        }
         codes::SO_DOMAIN => match socket.family() {
             Family::Unix => codes::AF_UNIX as i32,
         },

@@ -122,9 +122,7 @@ impl PosixTimer {
         let process = || self.process.upgrade();
         match self.clock {
             Clock::Process => process().map_or(0, |process| process.cpu_time_ns()),
-            Clock::Thread(tid) => {
-                process().and_then(|process| time::thread_cpu_time_ns(&process, tid)).unwrap_or(0)
-            }
+            Clock::Thread(tid) => process().and_then(|process| time::thread_cpu_time_ns(&process, tid)).unwrap_or(0),
             _ => hal::clock::now_ns(),
         }
     }

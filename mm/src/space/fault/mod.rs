@@ -46,7 +46,11 @@ enum Step {
     /// Another vCPU was faster; look again.
     Again,
     /// The object must be asked without the lock.
-    Fetch { backing: Arc<dyn Backing>, index: u64, write: bool },
+    Fetch {
+        backing: Arc<dyn Backing>,
+        index: u64,
+        write: bool,
+    },
     NoMemory,
 }
 

@@ -37,7 +37,14 @@ impl AddressSpace {
     }
 
     /// A private copy at once: the first access is a write.
-    fn fill_copy(&self, site: &Site, slot: Slot, backing: &Arc<dyn Backing>, index: u64, fetched: Option<Fetched>) -> Step {
+    fn fill_copy(
+        &self,
+        site: &Site,
+        slot: Slot,
+        backing: &Arc<dyn Backing>,
+        index: u64,
+        fetched: Option<Fetched>,
+    ) -> Step {
         let Some(page) = current_page(backing, index, fetched) else {
             return Step::Fetch { backing: backing.clone(), index, write: false };
         };
@@ -59,7 +66,14 @@ impl AddressSpace {
     }
 
     /// A shared page that is written first: the object must know before.
-    fn fill_written(&self, site: &Site, slot: Slot, backing: &Arc<dyn Backing>, index: u64, fetched: Option<Fetched>) -> Step {
+    fn fill_written(
+        &self,
+        site: &Site,
+        slot: Slot,
+        backing: &Arc<dyn Backing>,
+        index: u64,
+        fetched: Option<Fetched>,
+    ) -> Step {
         let page = match fetched.filter(|page| page.written) {
             Some(fetched) => current_page(backing, index, Some(fetched)),
             None => None,
@@ -131,7 +145,8 @@ impl AddressSpace {
         let base = site.page & !(size - 1);
         let from = base.max(site.start).max(site.page.saturating_sub(index * PAGE_SIZE));
         let object_end = backing.size().div_ceil(PAGE_SIZE).saturating_sub(index).saturating_mul(PAGE_SIZE);
-        let upto = (base + size).min(site.area.end).min(site.page.saturating_add(object_end)).max(site.page + PAGE_SIZE);
+        let upto =
+            (base + size).min(site.area.end).min(site.page.saturating_add(object_end)).max(site.page + PAGE_SIZE);
         Window { before: (site.page - from) / PAGE_SIZE, count: ((upto - from) / PAGE_SIZE) as usize }
     }
 

@@ -47,7 +47,8 @@ enum Op {
 fn op() -> impl Strategy<Value = Op> {
     // Short ranges, long ones, and ones that end on the pieces' borders (page 412 is the first aligned one).
     // A few pages are hot, so that one page sees many verbs.
-    let at = prop_oneof![1 => 0..PAGES, 1 => 0..64u64, 1 => Just(924), 1 => Just(1436), 2 => 400..430u64, 4 => 410..414u64];
+    let at =
+        prop_oneof![1 => 0..PAGES, 1 => 0..64u64, 1 => Just(924), 1 => Just(1436), 2 => 400..430u64, 4 => 410..414u64];
     let len = prop_oneof![1..16u64, 1..700u64, Just(512), Just(1024), Just(1)];
     let prot = prop_oneof![3 => Just(3u8), 1 => Just(1u8), 1 => Just(0u8), 1 => Just(7u8)];
     prop_oneof![
@@ -134,7 +135,11 @@ fn run(ops: &[Op], huge: HugePages, tracks: bool) {
     }
     for page in 0..FILE_PAGES {
         let expected = model.byte(Source::File { page, shared: true });
-        assert_eq!(file.byte(page), expected, "page {page} of the file: a private write has leaked, or a shared one was lost");
+        assert_eq!(
+            file.byte(page),
+            expected,
+            "page {page} of the file: a private write has leaked, or a shared one was lost"
+        );
     }
     let mut expected_areas = 0;
     let mut mapped = 0;
@@ -171,7 +176,9 @@ fn step(space: &AddressSpace, file: &Arc<TestFile>, model: &mut Model, op: &Op) 
         Op::Map { at, len, prot: bits } => {
             space.at(addr(at), len * PAGE_SIZE, prot(bits));
             let fresh = Page { prot: prot(bits), source: Source::Own(0), origin: Source::Own(0) };
-            (at..at + len).for_each(|page| { model.pages.insert(page, fresh); });
+            (at..at + len).for_each(|page| {
+                model.pages.insert(page, fresh);
+            });
         }
         Op::MapFile { at, len, offset, prot: bits, shared } => {
             let sharing = if shared { Sharing::Shared } else { Sharing::Private };
@@ -184,7 +191,9 @@ fn step(space: &AddressSpace, file: &Arc<TestFile>, model: &mut Model, op: &Op) 
         }
         Op::Unmap { at, len } => {
             space.unmap(addr(at), len * PAGE_SIZE).expect("valid");
-            (at..at + len).for_each(|page| { model.pages.remove(&page); });
+            (at..at + len).for_each(|page| {
+                model.pages.remove(&page);
+            });
         }
         Op::Protect { at, len, prot: bits } => {
             let result = space.protect(addr(at), len * PAGE_SIZE, prot(bits));

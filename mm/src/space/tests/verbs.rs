@@ -104,7 +104,15 @@ fn unmapping_gives_frames_and_tables_back() {
     assert_eq!(space.load(BASE + 5 * MIB), Err(FaultError::NotMapped));
     assert_eq!(space.load(BASE), Ok(1));
     space.unmap(BASE, 64 * MIB).expect("holes are no error");
-    assert_eq!(space.usage(), Usage { resident_peak: 64 * 4096, virtual_peak: 64 * MIB, commit_limit: space.usage().commit_limit, ..Usage::default() });
+    assert_eq!(
+        space.usage(),
+        Usage {
+            resident_peak: 64 * 4096,
+            virtual_peak: 64 * MIB,
+            commit_limit: space.usage().commit_limit,
+            ..Usage::default()
+        }
+    );
 }
 
 #[test]

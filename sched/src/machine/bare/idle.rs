@@ -1,8 +1,8 @@
 //! vCPUs without work.
 
+use super::Machine;
 use super::cpu::{CPUS, IDLE};
 use super::switch::{Leave, schedule};
-use super::Machine;
 use crate::{CpuSet, Thread};
 use alloc::format;
 use alloc::sync::Arc;

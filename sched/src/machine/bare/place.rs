@@ -127,9 +127,8 @@ pub(super) fn balance(me: usize) {
         return;
     }
     let mut shared = mine.shared.lock();
-    let given = shared.queue.take_for(|thread| {
-        thread.may_run_on(target) && !thread.machine.on_cpu.load(Ordering::Acquire)
-    });
+    let given =
+        shared.queue.take_for(|thread| thread.may_run_on(target) && !thread.machine.on_cpu.load(Ordering::Acquire));
     mine.publish(&shared.queue);
     drop(shared);
     if let Some(thread) = given {
@@ -206,9 +205,8 @@ pub(super) fn steal(me: usize, now_ns: u64) -> Option<Runnable> {
             continue;
         }
         let mut shared = victim.shared.lock();
-        let thread = shared.queue.take_for(|thread| {
-            thread.may_run_on(me) && !thread.machine.on_cpu.load(Ordering::Acquire)
-        });
+        let thread =
+            shared.queue.take_for(|thread| thread.may_run_on(me) && !thread.machine.on_cpu.load(Ordering::Acquire));
         victim.publish(&shared.queue);
         if thread.is_some() {
             return thread;

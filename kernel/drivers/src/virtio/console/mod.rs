@@ -18,9 +18,9 @@ use alloc::{format, string::String, sync::Arc, vec::Vec};
 use control::{Control, Event};
 use core::sync::atomic::{AtomicBool, Ordering};
 use hal::hil;
+use hal::sync::SpinLock;
 use mm::dma::DmaBuffer;
 use port::{ConsolePort, PortCore};
-use hal::sync::SpinLock;
 use sched::{Interruptible, WaitQueue};
 
 /// Ports with numbers from this on are not used. (Number 0 is a plain console's in QEMU.)

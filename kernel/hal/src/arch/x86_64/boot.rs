@@ -87,7 +87,10 @@ extern "C" fn hal_boot(magic: u32, info: u32) -> ! {
     trap::init_boot_cpu();
     calibrate::start();
     crate::log::mark("kernel entry");
-    assert!(magic == PVH_MAGIC, "boot: not entered by PVH (magic {magic:#x}): start the kernel by -kernel or a PVH loader");
+    assert!(
+        magic == PVH_MAGIC,
+        "boot: not entered by PVH (magic {magic:#x}): start the kernel by -kernel or a PVH loader"
+    );
     // SAFETY: by the PVH ABI `info` is the physical address of a start info in low memory; identity-mapped.
     let (mut info, ram_end) = unsafe { read_start_info(info) };
     let image_end = &raw const kernel_data_end as u64 - KERNEL_BASE;
@@ -135,7 +138,11 @@ fn usable_end_around(info: &BootInfo, addr: u64) -> u64 {
 unsafe fn read_start_info(info: u32) -> (BootInfo, u64) {
     // SAFETY: the caller's duty.
     let start = unsafe { &*(info as usize as *const StartInfo) };
-    assert!(start.magic == PVH_MAGIC && start.version >= 1, "boot: the PVH start info has no memory map (version {})", start.version);
+    assert!(
+        start.magic == PVH_MAGIC && start.version >= 1,
+        "boot: the PVH start info has no memory map (version {})",
+        start.version
+    );
     // SAFETY: as above.
     let cmdline = unsafe { copy_cmdline(start.cmdline) };
     let rsdp = (start.rsdp != 0).then_some(PhysAddr(start.rsdp));

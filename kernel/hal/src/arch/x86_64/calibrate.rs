@@ -140,7 +140,14 @@ struct PvClockCell(UnsafeCell<PvClock>);
 unsafe impl Sync for PvClockCell {}
 
 static PV_CLOCK: PvClockCell = PvClockCell(UnsafeCell::new(PvClock {
-    version: 0, _pad0: 0, tsc_timestamp: 0, system_time: 0, tsc_to_system_mul: 0, tsc_shift: 0, flags: 0, _pad: [0; 2],
+    version: 0,
+    _pad0: 0,
+    tsc_timestamp: 0,
+    system_time: 0,
+    tsc_to_system_mul: 0,
+    tsc_shift: 0,
+    flags: 0,
+    _pad: [0; 2],
 }));
 
 /// The counter's exact rate, when a KVM host tells it.

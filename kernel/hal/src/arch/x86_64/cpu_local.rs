@@ -91,7 +91,13 @@ static BOOT_CPU: CpuArea = CpuArea {
         apic_id: 0,
         boot_stack: KernelStack { lo: 0, hi: 0 },
         tss: Tss {
-            _reserved0: 0, _rsp: [0; 3], _reserved1: 0, ist: [0; 7], _reserved2: 0, _reserved3: 0, io_map_base: 0,
+            _reserved0: 0,
+            _rsp: [0; 3],
+            _reserved1: 0,
+            ist: [0; 7],
+            _reserved2: 0,
+            _reserved3: 0,
+            io_map_base: 0,
         },
         gdt: [0; 5],
         no_flags: WorkFlags::new(),
@@ -124,7 +130,12 @@ pub unsafe fn prepare(area: *mut CpuArea, index: usize, apic_id: u32, boot_stack
     let tss_low = limit | (tss_address & 0xff_ffff) << 16 | 0x89 << 40 | (tss_address >> 24 & 0xff) << 56;
     let gdt = [0, 0x00af_9b00_0000_ffff, 0x00cf_9300_0000_ffff, tss_low, tss_address >> 32];
     let tss = Tss {
-        _reserved0: 0, _rsp: [0; 3], _reserved1: 0, ist, _reserved2: 0, _reserved3: 0,
+        _reserved0: 0,
+        _rsp: [0; 3],
+        _reserved1: 0,
+        ist,
+        _reserved2: 0,
+        _reserved3: 0,
         io_map_base: size_of::<Tss>() as u16,
     };
     // SAFETY: exclusive by the caller's duty.

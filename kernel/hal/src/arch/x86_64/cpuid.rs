@@ -21,9 +21,8 @@ fn read() -> CpuFeatures {
     let basic = cpuid.get_feature_info();
     let extended = cpuid.get_extended_feature_info();
     let state = cpuid.get_extended_state_info();
-    let offered = state
-        .as_ref()
-        .map_or(3, |state| state.xcr0_supports_legacy_x87() as u64 | (raw_xcr0_low() & XCR0_WANTED));
+    let offered =
+        state.as_ref().map_or(3, |state| state.xcr0_supports_legacy_x87() as u64 | (raw_xcr0_low() & XCR0_WANTED));
     // AVX-512 comes as three components or not at all; so does AVX below it.
     let mut xcr0 = 3 | offered & 4;
     if offered & 0b1110_0100 == 0b1110_0100 {
@@ -116,8 +115,16 @@ pub unsafe fn write_msr(msr: u32, value: u64) {
 /// sheet): they may still raise spurious interrupts.
 pub fn mask_legacy_pic() {
     let commands: [(u16, u8); 10] = [
-        (0x20, 0x11), (0xa0, 0x11), (0x21, 0x20), (0xa1, 0x28), (0x21, 4), (0xa1, 2), (0x21, 1), (0xa1, 1),
-        (0x21, 0xff), (0xa1, 0xff),
+        (0x20, 0x11),
+        (0xa0, 0x11),
+        (0x21, 0x20),
+        (0xa1, 0x28),
+        (0x21, 4),
+        (0xa1, 2),
+        (0x21, 1),
+        (0xa1, 1),
+        (0x21, 0xff),
+        (0xa1, 0xff),
     ];
     for (port, value) in commands {
         // SAFETY: the legacy controllers are hal's own.

@@ -23,9 +23,9 @@ struct Slot {
     count: AtomicU64,
 }
 
-static SLOTS: [Slot; DEVICE_VECTORS] = [const {
-    Slot { handler: AtomicUsize::new(0), arg: AtomicUsize::new(0), count: AtomicU64::new(0) }
-}; DEVICE_VECTORS];
+static SLOTS: [Slot; DEVICE_VECTORS] =
+    [const { Slot { handler: AtomicUsize::new(0), arg: AtomicUsize::new(0), count: AtomicU64::new(0) } };
+        DEVICE_VECTORS];
 static NAMES: SpinLock<([&str; DEVICE_VECTORS], usize)> = SpinLock::new(([""; DEVICE_VECTORS], 0));
 
 /// Masks interrupts; returns whether they were on.

@@ -36,8 +36,6 @@ pub use rtc::seconds_since_epoch;
 pub use seed::hardware_seed;
 pub use serial::serial_write;
 pub use trap::{enter_app, is_app_stack_pointer};
-pub use user::{
-    fpu_reset, user_compare_exchange, user_copy, user_load_u32, user_xrstor, user_xsave, user_zero,
-};
+pub use user::{fpu_reset, user_compare_exchange, user_copy, user_load_u32, user_xrstor, user_xsave, user_zero};
 
 pub(crate) use trap::kernel_text;

@@ -91,8 +91,13 @@ pub unsafe fn init(memory: &mut BootMemory, ram_end: u64) {
     // Every entry of the upper half of the root exists from the start: whoever copies or caches the root sees all.
     // SAFETY: the symbols' addresses only.
     let (text, text_end, rodata_end, data_end, guard) = unsafe {
-        (virt(&kernel_text_start), virt(&kernel_text_end), virt(&kernel_rodata_end), virt(&kernel_data_end),
-         virt(&boot_stack_guard))
+        (
+            virt(&kernel_text_start),
+            virt(&kernel_text_end),
+            virt(&kernel_rodata_end),
+            virt(&kernel_data_end),
+            virt(&boot_stack_guard),
+        )
     };
     let base = PteFlags::PRESENT | PteFlags::GLOBAL | PteFlags::ACCESSED | PteFlags::DIRTY;
     let mut addr = text;
@@ -109,8 +114,7 @@ pub unsafe fn init(memory: &mut BootMemory, ram_end: u64) {
         }
         addr += PAGE_SIZE;
     }
-    let (step, level) =
-        if super::features().huge_1g { (GIB, 3) } else { (HUGE_PAGE_SIZE, 2) };
+    let (step, level) = if super::features().huge_1g { (GIB, 3) } else { (HUGE_PAGE_SIZE, 2) };
     let mut phys = 0;
     while phys < ram_end {
         let flags = base | PteFlags::NO_EXECUTE | PteFlags::WRITABLE | PteFlags::HUGE;

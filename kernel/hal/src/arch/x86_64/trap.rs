@@ -166,7 +166,10 @@ fn was_halted(rip: u64) -> bool {
     let mut last = 0;
     let mut code = [0; halt_check::WINDOW];
     let read = |to: &mut [u8]| crate::user::copy_from(to, rip.wrapping_sub(to.len() as u64)).is_ok();
-    read(core::slice::from_mut(&mut last)) && last == halt_check::HLT && read(&mut code) && halt_check::ends_in_halt(&code)
+    read(core::slice::from_mut(&mut last))
+        && last == halt_check::HLT
+        && read(&mut code)
+        && halt_check::ends_in_halt(&code)
 }
 
 /// A `hlt` of the application becomes the fault that ring 3 would have given.
@@ -233,9 +236,10 @@ fn read_mxcsr() -> u32 {
 extern "C" fn hal_trap_on_ist(frame: &mut TrapFrame) {
     match frame.vector {
         VECTOR_NMI if apic::stop_requested() => super::power::halt_for_ever(),
-        VECTOR_NMI if apic::is_stuck() => {
-            crate::panic::trap(frame, format_args!("stuck: no interrupt was taken for {} s", crate::watchdog::PATIENCE_NS / 1_000_000_000))
-        }
+        VECTOR_NMI if apic::is_stuck() => crate::panic::trap(
+            frame,
+            format_args!("stuck: no interrupt was taken for {} s", crate::watchdog::PATIENCE_NS / 1_000_000_000),
+        ),
         // A stray NMI (a watchdog's, a host operator's) is no reason to stop.
         VECTOR_NMI => {}
         VECTOR_DOUBLE_FAULT => crate::panic::trap(frame, format_args!("double fault")),
@@ -248,7 +252,8 @@ extern "C" fn hal_trap_on_ist(frame: &mut TrapFrame) {
 extern "C" fn hal_lost_stack(frame: &mut TrapFrame) -> ! {
     // SAFETY: this vCPU's own data.
     let (lo, hi) = unsafe { ((*cpu_local::local()).stack_bottom, (*cpu_local::local()).stack_top) };
-    let what = if (lo.wrapping_sub(4096)..hi).contains(&frame.rsp) { "kernel stack overflow" } else { "lost stack pointer" };
+    let what =
+        if (lo.wrapping_sub(4096)..hi).contains(&frame.rsp) { "kernel stack overflow" } else { "lost stack pointer" };
     if frame.vector == VECTOR_PAGE_FAULT {
         crate::panic::trap(frame, format_args!("{what}: stack {lo:#x}..{hi:#x}, fault at {:#x}", read_cr2()))
     }
@@ -263,4 +268,3 @@ pub fn kernel_text() -> core::ops::Range<u64> {
     }
     &raw const kernel_text_start as u64..&raw const kernel_text_end as u64
 }
-
