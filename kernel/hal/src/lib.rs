@@ -22,8 +22,6 @@ pub mod boot_info;
 pub mod clock;
 pub mod context;
 pub mod cpu;
-#[cfg(any(feature = "bare", test))]
-mod halt_check;
 pub mod hil;
 pub mod irq;
 pub mod log;

@@ -2,7 +2,6 @@
 
 use super::{apic, cpu_local, irq};
 use crate::context::WorkFlags;
-use crate::halt_check;
 use crate::trap::{Fault, FaultOutcome, RFLAGS_IF, TrapFrame, hooks};
 use core::arch::{asm, global_asm};
 use core::cell::UnsafeCell;
@@ -128,9 +127,6 @@ extern "C" fn hal_trap(frame: &mut TrapFrame) {
         fault(frame, interruptible);
     } else {
         irq::dispatch(frame.vector as u8);
-        if from_app && was_halted(frame.rip) {
-            refuse_halt(frame);
-        }
     }
     if from_app {
         hal_return_work(frame);
@@ -159,28 +155,6 @@ fn fault(frame: &mut TrapFrame, interruptible: bool) {
         Some(fixup) if !frame.is_app() => frame.rip = fixup,
         _ => crate::panic::trap(frame, format_args!("{fault:x?} in kernel code")),
     }
-}
-
-/// Whether the application was interrupted in a `hlt`. Interrupts are masked: an unmapped page is just a "no".
-fn was_halted(rip: u64) -> bool {
-    let mut last = 0;
-    let mut code = [0; halt_check::WINDOW];
-    let read = |to: &mut [u8]| crate::user::copy_from(to, rip.wrapping_sub(to.len() as u64)).is_ok();
-    read(core::slice::from_mut(&mut last))
-        && last == halt_check::HLT
-        && read(&mut code)
-        && halt_check::ends_in_halt(&code)
-}
-
-/// A `hlt` of the application becomes the fault that ring 3 would have given.
-fn refuse_halt(frame: &mut TrapFrame) {
-    frame.rip -= 1;
-    // SAFETY: the interrupted code had them on, so it held no lock.
-    unsafe { irq::irq_enable() };
-    if let Some(hooks) = hooks() {
-        (hooks.fault)(frame, &Fault::GeneralProtection { error: 0 });
-    }
-    irq::irq_save();
 }
 
 fn decode(frame: &TrapFrame) -> Fault {
