@@ -19,23 +19,27 @@ int main(void) {
     b[PAGE] = 'q';
     pread(fd, buf, 1, PAGE);
     printf("file after private write: %c\n", buf[0]);
-    mprotect(b, 3 * PAGE, PROT_READ); mprotect(b, 3 * PAGE, PROT_READ | PROT_WRITE);
+    mprotect(b, 3 * PAGE, PROT_READ);
+    mprotect(b, 3 * PAGE, PROT_READ | PROT_WRITE);
     printf("kept over mprotect: %c %c\n", b[PAGE], b[10]);
     /* The kernel writes into an uncopied private page (read into it): also a copy. */
     lseek(fd, 0, SEEK_SET);
-    VAL(read(fd, b + 2 * PAGE, 4)); b[2 * PAGE] = 'k';
+    VAL(read(fd, b + 2 * PAGE, 4));
+    b[2 * PAGE] = 'k';
     printf("after kernel write: %c %c\n", b[2 * PAGE], s[2 * PAGE]);
     char *z = pages(4, PROT_READ | PROT_WRITE);
     long sum = 0;
     for (int i = 0; i < 4 * PAGE; i++) sum += z[i];
     VAL(sum);
-    z[0] = 1; z[PAGE] = 2;
+    z[0] = 1;
+    z[PAGE] = 2;
     printf("zero page kept: %d %d %d\n", z[0], z[PAGE], z[2 * PAGE]);
     char *big = pages(1024, PROT_READ | PROT_WRITE);
     for (int i = 0; i < 1024; i += 3) big[i * PAGE] = (char)i;
     sum = 0;
     for (int i = 0; i < 1024; i++) sum += (unsigned char)big[i * PAGE];
     VAL(sum);
-    unlink("f"); remove_dir();
+    unlink("f");
+    remove_dir();
     return 0;
 }

@@ -2,9 +2,11 @@
 #include "t.h"
 #include <linux/futex.h>
 static uint32_t w = 5;
-static long futex(uint32_t *a, int op, uint32_t v, const struct timespec *t, uint32_t *b, uint32_t v3) { return syscall(SYS_futex, a, op, v, t, b, v3); }
+static long futex(uint32_t *a, int op, uint32_t v, const struct timespec *t, uint32_t *b, uint32_t v3) {
+    return syscall(SYS_futex, a, op, v, t, b, v3);
+}
 int main(void) {
-    struct timespec ms20 = { 0, 20000000 }, past = { 0, 1 }, bad = { 0, 1000000000 }, neg = { -1, 0 };
+    struct timespec ms20 = {0, 20000000}, past = {0, 1}, bad = {0, 1000000000}, neg = {-1, 0};
     TRY(futex(&w, FUTEX_WAIT_PRIVATE, 4, NULL, NULL, 0));
     int64_t t0 = now_ns();
     TRY(futex(&w, FUTEX_WAIT_PRIVATE, 5, &ms20, NULL, 0));
@@ -12,11 +14,23 @@ int main(void) {
     TRY(futex(&w, FUTEX_WAIT, 5, &ms20, NULL, 0));
     TRY(futex(&w, FUTEX_WAIT_BITSET_PRIVATE, 5, &past, NULL, FUTEX_BITSET_MATCH_ANY));
     TRY(futex(&w, FUTEX_WAIT_BITSET_PRIVATE | FUTEX_CLOCK_REALTIME, 5, &past, NULL, FUTEX_BITSET_MATCH_ANY));
-    struct timespec at; clock_gettime(CLOCK_MONOTONIC, &at); at.tv_nsec += 30000000; if (at.tv_nsec >= 1000000000) { at.tv_nsec -= 1000000000; at.tv_sec++; }
+    struct timespec at;
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    at.tv_nsec += 30000000;
+    if (at.tv_nsec >= 1000000000) {
+        at.tv_nsec -= 1000000000;
+        at.tv_sec++;
+    }
     TRY(futex(&w, FUTEX_WAIT_BITSET_PRIVATE, 5, &at, NULL, FUTEX_BITSET_MATCH_ANY));
-    struct timespec now; clock_gettime(CLOCK_MONOTONIC, &now);
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
     IS(now.tv_sec > at.tv_sec || (now.tv_sec == at.tv_sec && now.tv_nsec >= at.tv_nsec));
-    clock_gettime(CLOCK_REALTIME, &at); at.tv_nsec += 30000000; if (at.tv_nsec >= 1000000000) { at.tv_nsec -= 1000000000; at.tv_sec++; }
+    clock_gettime(CLOCK_REALTIME, &at);
+    at.tv_nsec += 30000000;
+    if (at.tv_nsec >= 1000000000) {
+        at.tv_nsec -= 1000000000;
+        at.tv_sec++;
+    }
     TRY(futex(&w, FUTEX_WAIT_BITSET_PRIVATE | FUTEX_CLOCK_REALTIME, 5, &at, NULL, 1));
     TRY(futex(&w, FUTEX_WAIT_BITSET_PRIVATE, 5, &past, NULL, 0));
     TRY(futex(&w, FUTEX_WAIT_BITSET_PRIVATE, 4, &past, NULL, 1));

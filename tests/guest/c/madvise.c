@@ -4,7 +4,13 @@
 #define MADV_POPULATE_READ 22
 #define MADV_POPULATE_WRITE 23
 #endif
-static int resident(void *p, int n) { unsigned char v[64] = {0}; int c = 0; if (mincore(p, n * PAGE, v)) return -1; for (int i = 0; i < n; i++) c += v[i] & 1; return c; }
+static int resident(void *p, int n) {
+    unsigned char v[64] = {0};
+    int c = 0;
+    if (mincore(p, n * PAGE, v)) return -1;
+    for (int i = 0; i < n; i++) c += v[i] & 1;
+    return c;
+}
 int main(void) {
     char *p = pages(16, PROT_READ | PROT_WRITE);
     VAL(resident(p, 16));
@@ -34,9 +40,13 @@ int main(void) {
     VAL(h[2 * PAGE]);
     fresh_dir();
     int fd = open("f", O_RDWR | O_CREAT, 0600);
-    char b[PAGE]; memset(b, 'f', PAGE); write(fd, b, PAGE); write(fd, b, PAGE);
+    char b[PAGE];
+    memset(b, 'f', PAGE);
+    write(fd, b, PAGE);
+    write(fd, b, PAGE);
     char *m = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
-    m[0] = 'x'; TRY(madvise(m, PAGE, MADV_DONTNEED));
+    m[0] = 'x';
+    TRY(madvise(m, PAGE, MADV_DONTNEED));
     printf("private file page again: %c\n", m[0]);
     int mf = memfd_create("m", 0);
     ftruncate(mf, 4 * PAGE);
@@ -52,7 +62,9 @@ int main(void) {
     TRY(mincore(s + 1, PAGE, vec));
     TRY(mincore(h + PAGE, PAGE, vec));
     TRY(mincore(s, PAGE, (void *)8));
-    TRY(mlock(s, PAGE)); TRY(munlock(s, PAGE));
-    unlink("f"); remove_dir();
+    TRY(mlock(s, PAGE));
+    TRY(munlock(s, PAGE));
+    unlink("f");
+    remove_dir();
     return 0;
 }

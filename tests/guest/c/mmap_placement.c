@@ -22,7 +22,9 @@ int main(void) {
     memset(base, 7, 4 * PAGE);
     q = mmap(base + PAGE, PAGE, PROT_READ | PROT_WRITE, ANON | MAP_FIXED, -1, 0);
     IS(q == base + PAGE);
-    VAL(base[0]); VAL(base[PAGE]); VAL(base[2 * PAGE]);
+    VAL(base[0]);
+    VAL(base[PAGE]);
+    VAL(base[2 * PAGE]);
     munmap(base, 64 * PAGE);
     /* Low addresses are the application's. */
     q = mmap((void *)0x10000, PAGE, PROT_READ | PROT_WRITE, ANON, -1, 0);
@@ -45,7 +47,8 @@ int main(void) {
     TRY(mmap(NULL, PAGE, PROT_READ, MAP_ANONYMOUS, -1, 0));
     TRY(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, -1, 0));
     TRY(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, 99, 0));
-    int zero = open("/dev/zero", O_RDWR), exe = open("/proc/self/exe", O_RDONLY), null = open("/dev/null", O_RDWR), pfd[2];
+    int zero = open("/dev/zero", O_RDWR), exe = open("/proc/self/exe", O_RDONLY),
+        null = open("/dev/null", O_RDWR), pfd[2];
     TRY(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, exe, 1));
     TRY(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, exe, 0));
     TRY(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, exe, 0));

@@ -1,5 +1,6 @@
-/* Threads that change protections and mappings of their own and of shared pages at once: every change must be seen by every
- * thread when the call returns, and all of it must come to an end. With an argument: prints rounds a second on stderr. */
+/* Threads that change protections and mappings of their own and of shared pages at once: every change must be
+ * seen by every thread when the call returns, and all of it must come to an end. With an argument: prints
+ * rounds a second on stderr. */
 #include "t.h"
 #include <setjmp.h>
 #define THREADS 4
@@ -13,8 +14,14 @@ static int64_t began;
 static long limit = ROUNDS;
 
 static void on_fault(int s, siginfo_t *i, void *c) {
-    (void)s; (void)i; (void)c;
-    if (!expecting) { static const char m[] = "unexpected fault\n"; write(1, m, sizeof m - 1); _exit(9); }
+    (void)s;
+    (void)i;
+    (void)c;
+    if (!expecting) {
+        static const char m[] = "unexpected fault\n";
+        write(1, m, sizeof m - 1);
+        _exit(9);
+    }
     __atomic_fetch_add(&faults, 1, __ATOMIC_RELAXED);
     siglongjmp(back, 1);
 }
@@ -26,7 +33,10 @@ static void *own(void *a) {
         p[0] = (char)n;
         mprotect(p, 4 * PAGE, PROT_READ);
         expecting = 1;
-        if (!sigsetjmp(back, 1)) { p[PAGE] = 1; __atomic_fetch_add(&wrong, 1, __ATOMIC_RELAXED); }
+        if (!sigsetjmp(back, 1)) {
+            p[PAGE] = 1;
+            __atomic_fetch_add(&wrong, 1, __ATOMIC_RELAXED);
+        }
         expecting = 0;
         mprotect(p, 4 * PAGE, PROT_READ | PROT_WRITE);
         p[2 * PAGE] = 1;

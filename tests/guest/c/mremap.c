@@ -1,8 +1,14 @@
 /* mremap(2): in place, moving, shrinking, to a fixed address, and the refusals. */
 #include "t.h"
 #define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
-static int same(const char *p, int n) { for (int i = 0; i < n; i++) if (p[i * PAGE] != i + 1) return 0; return 1; }
-static void fill(char *p, int n) { for (int i = 0; i < n; i++) p[i * PAGE] = (char)(i + 1); }
+static int same(const char *p, int n) {
+    for (int i = 0; i < n; i++)
+        if (p[i * PAGE] != i + 1) return 0;
+    return 1;
+}
+static void fill(char *p, int n) {
+    for (int i = 0; i < n; i++) p[i * PAGE] = (char)(i + 1);
+}
 int main(void) {
     char *room = pages(64, PROT_NONE), *p = room;
     munmap(room, 64 * PAGE);

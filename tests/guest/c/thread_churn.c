@@ -1,7 +1,10 @@
 /* Threads that start and end in a hurry: joined, detached, many at once. With an argument: that many. */
 #include "t.h"
 static volatile long ran;
-static void *body(void *a) { __atomic_fetch_add(&ran, 1, __ATOMIC_RELAXED); return a; }
+static void *body(void *a) {
+    __atomic_fetch_add(&ran, 1, __ATOMIC_RELAXED);
+    return a;
+}
 static long count = 1000;
 static void *churner(void *a) {
     for (long n = 0; n < count; n++) {

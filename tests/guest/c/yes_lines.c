@@ -2,5 +2,9 @@
 #include "t.h"
 int main(void) {
     signal(SIGPIPE, SIG_IGN);
-    for (long i = 0;; i++) if (printf("line %ld\n", i) < 0) { fprintf(stderr, "write: %s\n", errno_name(errno)); return 5; }
+    for (long i = 0;; i++)
+        if (printf("line %ld\n", i) < 0) {
+            fprintf(stderr, "write: %s\n", errno_name(errno));
+            return 5;
+        }
 }
