@@ -8,12 +8,16 @@
 
 pub mod block;
 pub mod entropy;
+pub mod frame;
+pub mod nic;
 pub mod port;
 #[cfg(not(feature = "bare"))]
 pub mod testing;
 
 pub use block::{Block, BlockError, BlockRequest, Completion, Operation, SECTOR_SIZE, Segment};
 pub use entropy::{Entropy, EntropyError};
+pub use frame::{ReceivedFrame, TransmitBuffer};
+pub use nic::{Nic, NicError, NicEvents, NicInfo};
 pub use port::{Notify, Port, PortError, PortReadiness};
 
 use crate::sync::SpinLock;
@@ -31,6 +35,7 @@ pub struct NamedBlock {
 static BLOCKS: SpinLock<Vec<NamedBlock>> = SpinLock::new(Vec::new());
 static PORTS: SpinLock<Vec<Arc<dyn Port>>> = SpinLock::new(Vec::new());
 static ENTROPY: SpinLock<Option<Arc<dyn Entropy>>> = SpinLock::new(None);
+static NICS: SpinLock<Vec<&'static dyn Nic>> = SpinLock::new(Vec::new());
 
 /// Adds a block device. A second device of the same name takes the first one's place.
 pub fn register_block(name: &str, device: Arc<dyn Block>) {
@@ -90,6 +95,16 @@ pub fn register_entropy(device: Arc<dyn Entropy>) {
 /// The entropy device, if the machine has one.
 pub fn entropy() -> Option<Arc<dyn Entropy>> {
     ENTROPY.lock().clone()
+}
+
+/// Adds a network interface, not yet started.
+pub fn register_nic(device: &'static dyn Nic) {
+    NICS.lock().push(device);
+}
+
+/// All network interfaces, in the order of registration.
+pub fn nics() -> Vec<&'static dyn Nic> {
+    NICS.lock().clone()
 }
 
 #[cfg(test)]

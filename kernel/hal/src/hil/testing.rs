@@ -3,6 +3,8 @@
 use super::{
     Block, BlockError, BlockRequest, Completion, Notify, Operation, Port, PortError, PortReadiness, SECTOR_SIZE,
 };
+pub mod nic;
+
 use alloc::{collections::VecDeque, string::String, sync::Arc, vec::Vec};
 use std::sync::{Condvar, Mutex, PoisonError};
 

@@ -93,3 +93,52 @@ fn a_closed_port_ends_reads_after_what_is_left() {
     assert_eq!(port.read(&mut buffer), Ok(0));
     assert_eq!(port.write(b"x"), Err(PortError::Closed));
 }
+
+#[test]
+fn a_fake_network_interface_lends_frames_and_takes_them_back() {
+    use super::frame::ReceivedAs;
+    use super::testing::nic::FakeNic;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    struct Counter(AtomicUsize, AtomicUsize);
+    impl NicEvents for Counter {
+        fn receive_ready(&self, _queue: usize) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+        fn transmit_ready(&self, _queue: usize) {
+            self.1.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    static EVENTS: Counter = Counter(AtomicUsize::new(0), AtomicUsize::new(0));
+    let offloads = nic::Offloads::default();
+    let info = NicInfo { mac: [2, 0, 0, 0, 0, 1], mtu_bytes: 1500, queues: 2, offloads, max_transmit_bytes: 1514 };
+    let device = FakeNic::new(info, 2);
+    assert_eq!(device.start(1, &EVENTS).map(|info| info.queues), Ok(1));
+    assert_eq!(device.start(1, &EVENTS), Err(NicError::Started));
+
+    device.arrive(0, &[1; 60]);
+    device.arrive_as(0, &[&[2; 20], &[3; 20], &[4; 20]], ReceivedAs { segment_bytes: 20, ..ReceivedAs::default() });
+    assert_eq!(EVENTS.0.load(Ordering::Relaxed), 1, "the first interrupt turns itself off");
+    assert!(!device.enable_receive_interrupt(0));
+    let whole = device.receive(0).expect("arrived");
+    assert_eq!(whole.contiguous(), Some(&[1; 60][..]));
+    let joined = device.receive(0).expect("arrived");
+    let mut copy = [0; 50];
+    assert_eq!((joined.len(), joined.contiguous(), joined.copy_to(&mut copy)), (60, None, 50));
+    assert_eq!((copy[19], copy[20], copy[49], joined.segment_bytes()), (2, 3, 4, 20));
+    assert!(device.receive(0).is_none() && device.enable_receive_interrupt(0));
+    assert_eq!(device.lent(), 2);
+    drop((whole, joined));
+
+    assert!(device.transmit_buffer(0, 1515).is_none() && device.transmit_buffer(0, 0).is_none());
+    let mut first = device.transmit_buffer(0, 60).expect("room");
+    first.fill(7);
+    let second = device.transmit_buffer(0, 60).expect("room");
+    assert!(device.transmit_buffer(0, 60).is_none());
+    drop(second);
+    device.transmit(first, nic::TransmitOffload::default());
+    assert!(device.take_sent().is_empty(), "not kicked");
+    device.kick(0);
+    let sent = device.take_sent();
+    assert_eq!((sent.len(), &sent[0].bytes[..], sent[0].queue), (1, &[7; 60][..], 0));
+    assert_eq!((device.lent(), EVENTS.1.load(Ordering::Relaxed)), (0, 1));
+}
