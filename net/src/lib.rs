@@ -21,6 +21,7 @@
 #![warn(missing_docs)]
 extern crate alloc;
 
+pub mod config;
 mod file;
 mod options;
 mod socket;
