@@ -4,7 +4,7 @@ use crate::OpenFile;
 use crate::metadata::StatusFlags;
 use alloc::{string::String, sync::Arc};
 use core::ops::Range;
-use mm::{Backing, BackingError, FrameRef, HugeRef};
+use mm::{Backing, BackingError, FrameRef, Hole, HugeRef};
 
 /// Keeps the description open while it is mapped, as Linux does.
 pub(crate) struct MappedFile {
@@ -34,8 +34,8 @@ impl Backing for MappedFile {
     fn peek_pages(&self, first: u64, out: &mut [Option<FrameRef>]) {
         self.pages.peek_pages(first, out);
     }
-    fn fault_huge(&self, index: u64) -> Option<HugeRef> {
-        self.pages.fault_huge(index)
+    fn fault_huge(&self, index: u64, hole: Hole) -> Option<HugeRef> {
+        self.pages.fault_huge(index, hole)
     }
     fn mark_dirty(&self, index: u64) {
         self.pages.mark_dirty(index);

@@ -16,6 +16,15 @@ pub enum BackingError {
     NoMemory,
 }
 
+/// What [`Backing::fault_huge`] does where the object has nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Hole {
+    /// It stays a hole: None.
+    Stays,
+    /// A 2 MiB frame of zeros fills it, if one is at hand.
+    MayBeFilled,
+}
+
 /// The pages of a file, a tmpfs file, a memfd or a shared anonymous object. Page `index` covers bytes
 /// `index * 4096 ..` of the object.
 ///
@@ -48,10 +57,10 @@ pub trait Backing: Send + Sync {
         }
     }
 
-    /// The 2 MiB frame that holds pages `index .. index + 512` (`index` a multiple of 512), if the object has one in
-    /// memory there. Never sleeps.
-    fn fault_huge(&self, index: u64) -> Option<HugeRef> {
-        let _ = index;
+    /// The 2 MiB frame that holds pages `index .. index + 512` (`index` a multiple of 512), if the object has one
+    /// there and reaches to its end. Never sleeps.
+    fn fault_huge(&self, index: u64, hole: Hole) -> Option<HugeRef> {
+        let _ = (index, hole);
         None
     }
 

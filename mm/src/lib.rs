@@ -44,7 +44,7 @@ mod machine;
 mod page_table;
 pub mod space;
 
-pub use backing::{Backing, BackingError};
+pub use backing::{Backing, BackingError, Hole};
 pub use device_map::mmio_map;
 pub use frame::{Frame, FrameRef, HugeRef};
 pub use hal::addr::PhysAddr;

@@ -13,7 +13,7 @@ pub(super) fn memory() -> Vec<u8> {
     let shared = tmpfs::used_pages();
     let usable = frames.free.saturating_sub(frames.reserve);
     let anonymous_kib = usage.resident.saturating_sub(usage.resident_file) / 1024;
-    let rows: [(&str, u64); 28] = [
+    let rows: [(&str, u64); 30] = [
         ("MemTotal", frames.total * PAGE_KIB),
         ("MemFree", frames.free * PAGE_KIB),
         ("MemAvailable", (usable + cached) * PAGE_KIB),
@@ -38,9 +38,11 @@ pub(super) fn memory() -> Vec<u8> {
         ("Committed_AS", usage.committed / 1024),
         ("VmallocTotal", 34_359_738_367),
         ("VmallocUsed", 0),
-        ("AnonHugePages", 0),
-        ("ShmemHugePages", 0),
+        ("AnonHugePages", usage.huge_anonymous / 1024),
+        ("ShmemHugePages", tmpfs::huge_pages() * PAGE_KIB),
+        ("ShmemPmdMapped", usage.huge_object / 1024),
         ("FileHugePages", 0),
+        ("FilePmdMapped", 0),
         ("Hugetlb", 0),
     ];
     let mut text = String::with_capacity(1024);

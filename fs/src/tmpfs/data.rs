@@ -1,26 +1,23 @@
 //! The bytes of a file.
 
 use super::Space;
+use super::pages::Pages;
 use crate::anonymous::next_id;
 use crate::file::Extent;
 use crate::io::{Sink, Source};
-use crate::page_cache::{PAGE, PageTree, copy_in, page_bytes, write_bytes, zero_range};
+use crate::page_cache::{PAGE, copy_in, page_bytes, write_bytes, zero_range};
 use crate::{FsError, FsResult};
 use alloc::{string::String, sync::Arc, vec::Vec};
 use core::ops::Range;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use hal::sync::SpinLock;
 use mm::space::PrivateCopies;
-use mm::{Backing, BackingError, FrameRef};
+use mm::frame::HUGE_PAGES;
+use mm::{Backing, BackingError, FrameRef, Hole, HugeRef};
 use sched::Mutex;
 
 /// Pages freed under one hold of the spin lock.
 const PIECE: usize = 64;
-
-struct Pages {
-    tree: PageTree<FrameRef>,
-    size: u64,
-}
 
 /// A file's bytes: holes read as zeros.
 pub(super) struct FileData {
@@ -47,7 +44,7 @@ impl FileData {
             id: next_id(),
             ino,
             space: space.clone(),
-            pages: SpinLock::new(Pages { tree: PageTree::new(), size: 0 }),
+            pages: SpinLock::new(Pages::new()),
             content: Mutex::new(()),
             mapped: AtomicUsize::new(0),
         })
@@ -58,7 +55,7 @@ impl FileData {
     }
 
     pub fn allocated_pages(&self) -> u64 {
-        self.pages.lock().tree.len() as u64
+        self.pages.lock().count()
     }
 
     pub fn read_at(&self, offset: u64, sink: &mut dyn Sink) -> FsResult<usize> {
@@ -67,7 +64,7 @@ impl FileData {
         while sink.remaining() > 0 {
             let (size, frame) = {
                 let pages = self.pages.lock();
-                (pages.size, pages.tree.get(index_of(at)).cloned())
+                (pages.size, pages.get(index_of(at)))
             };
             if at >= size {
                 break;
@@ -126,7 +123,7 @@ impl FileData {
 
     fn write_in_page(&self, at: u64, len: usize, source: &mut dyn Source) -> FsResult<usize> {
         let index = index_of(at);
-        let existing = self.pages.lock().tree.get(index).cloned();
+        let existing = self.peek_page(index);
         if let Some(frame) = existing {
             let count = copy_in(&frame, within(at), len, source)?;
             self.grow_to(at + count as u64);
@@ -154,9 +151,9 @@ impl FileData {
         let rival = {
             let mut pages = self.pages.lock();
             pages.size = pages.size.max(at + count as u64);
-            let rival = pages.tree.get(index).cloned();
+            let rival = pages.get(index);
             if rival.is_none() {
-                pages.tree.insert(index, frame.clone());
+                pages.insert(index, frame.clone());
             }
             rival
         };
@@ -175,11 +172,12 @@ impl FileData {
 
     /// Sets the size; what lies behind it is gone, also from mappings.
     pub fn truncate(&self, size: u64) -> FsResult<()> {
+        self.unmap_cut(size);
         let content = self.content.lock();
         let (old, partial) = {
             let mut pages = self.pages.lock();
             let old = core::mem::replace(&mut pages.size, size);
-            (old, (size < old && within(size) > 0).then(|| pages.tree.get(index_of(size)).cloned()).flatten())
+            (old, (size < old && within(size) > 0).then(|| pages.get(index_of(size))).flatten())
         };
         if size < old {
             if let Some(frame) = partial {
@@ -195,16 +193,30 @@ impl FileData {
 
     /// Takes pages out of the file and frees what nobody maps.
     fn drop_pages(&self, range: Range<u64>) {
+        let split = {
+            let mut pages = self.pages.lock();
+            pages.split_at(range.start) + pages.split_at(range.end)
+        };
+        self.space.uncharge_huge(split);
         loop {
-            let mut gone: Vec<FrameRef> = Vec::with_capacity(PIECE);
-            let finished = {
-                let mut pages = self.pages.lock();
-                pages.tree.remove_range(range.start, range.end, PIECE, &mut |_, frame| gone.push(frame))
-            };
-            self.space.uncharge(gone.len() as u64);
+            let mut gone = Vec::with_capacity(PIECE);
+            let finished = self.pages.lock().remove(range.clone(), PIECE, &mut |frame| gone.push(frame));
+            let huge: u64 = gone.iter().map(super::pages::Gone::count).filter(|&count| count > 1).sum();
+            self.space.uncharge_huge(huge);
+            self.space.uncharge(gone.iter().map(super::pages::Gone::count).sum());
             if finished {
                 return;
             }
+        }
+    }
+
+    /// Unmaps the 2 MiB frames that a change at `offset` cuts, so that their pages can be freed one by one. Without it they
+    /// would be freed together, later.
+    fn unmap_cut(&self, offset: u64) {
+        let chunk = index_of(offset) / HUGE_PAGES;
+        let is_cut = !offset.is_multiple_of(PAGE as u64 * HUGE_PAGES) && self.pages.lock().chunk(chunk).is_some();
+        if is_cut {
+            self.invalidate(chunk * HUGE_PAGES..(chunk + 1) * HUGE_PAGES, PrivateCopies::Keep);
         }
     }
 
@@ -216,8 +228,10 @@ impl FileData {
 
     /// Makes `offset .. offset + len` read as zeros; whole pages are given back.
     pub fn punch(&self, offset: u64, len: u64) {
-        let content = self.content.lock();
         let end = offset.saturating_add(len);
+        self.unmap_cut(offset);
+        self.unmap_cut(end);
+        let content = self.content.lock();
         let (first, last) = (offset.div_ceil(PAGE as u64), end / PAGE as u64);
         let edges = if index_of(offset) == index_of(end) {
             [(offset, (end - offset) as usize), (0, 0)]
@@ -246,17 +260,25 @@ impl FileData {
         let range = index_of(offset)..(offset + len).div_ceil(PAGE as u64);
         // What was not there before, in runs: for the way back.
         let mut made: Vec<Range<u64>> = Vec::new();
-        for index in range {
-            match self.make_page(index, None) {
-                Ok(Made::Before) => {}
-                Ok(Made::Now) => match made.last_mut() {
-                    Some(run) if run.end == index => run.end += 1,
-                    _ => made.push(index..index + 1),
-                },
-                Err(error) => {
-                    made.into_iter().for_each(|run| self.drop_pages(run));
-                    return Err(error);
+        let mut index = range.start;
+        while index < range.end {
+            let whole_chunk = index.is_multiple_of(HUGE_PAGES) && range.end - index >= HUGE_PAGES;
+            let run = if whole_chunk && self.make_chunk(index / HUGE_PAGES) {
+                index..index + HUGE_PAGES
+            } else {
+                match self.make_page(index, None) {
+                    Ok(Made::Before) => index..index,
+                    Ok(Made::Now) => index..index + 1,
+                    Err(error) => {
+                        made.into_iter().for_each(|run| self.drop_pages(run));
+                        return Err(error);
+                    }
                 }
+            };
+            index = run.end.max(index + 1);
+            match made.last_mut() {
+                Some(last) if last.end == run.start => last.end = run.end,
+                _ => made.push(run),
             }
         }
         if let Some(size) = new_size {
@@ -274,7 +296,7 @@ impl FileData {
             if for_fault && index >= pages.size.div_ceil(PAGE as u64) {
                 return Err(FsError::Invalid);
             }
-            Ok(pages.tree.get(index).cloned())
+            Ok(pages.get(index))
         };
         if let Some(frame) = look(&self.pages.lock())? {
             *out = Some(frame);
@@ -289,7 +311,7 @@ impl FileData {
         let mut pages = self.pages.lock();
         let result = match look(&pages) {
             Ok(None) => {
-                pages.tree.insert(index, frame.clone());
+                pages.insert(index, frame.clone());
                 *out = Some(frame);
                 return Ok(Made::Now);
             }
@@ -304,6 +326,26 @@ impl FileData {
         result
     }
 
+    /// Fills a chunk that is a hole with one frame of 2 MiB, if one is at hand.
+    fn make_chunk(&self, chunk: u64) -> bool {
+        if !self.pages.lock().is_hole(chunk) || self.space.charge(HUGE_PAGES).is_err() {
+            return false;
+        }
+        let frame = mm::frame::alloc_huge();
+        let is_made = frame.is_some_and(|frame| {
+            let frame = frame.into_huge();
+            let mut pages = self.pages.lock();
+            // A fault may have made a page meanwhile.
+            let is_hole = pages.is_hole(chunk);
+            if is_hole {
+                pages.insert_chunk(chunk, frame);
+            }
+            is_hole
+        });
+        if is_made { self.space.charge_huge() } else { self.space.uncharge(HUGE_PAGES) }
+        is_made
+    }
+
     /// As `lseek` with SEEK_DATA and SEEK_HOLE.
     pub fn seek_extent(&self, offset: u64, extent: Extent) -> FsResult<u64> {
         let pages = self.pages.lock();
@@ -312,15 +354,12 @@ impl FileData {
         }
         match extent {
             Extent::Data => {
-                let index = pages.tree.next(index_of(offset)).ok_or(FsError::NoSuchAddress)?;
+                let index = pages.next(index_of(offset)).ok_or(FsError::NoSuchAddress)?;
                 let found = offset.max(index * PAGE as u64);
                 if found < pages.size { Ok(found) } else { Err(FsError::NoSuchAddress) }
             }
             Extent::Hole => {
-                let mut index = index_of(offset);
-                while pages.tree.get(index).is_some() {
-                    index += 1;
-                }
+                let index = pages.next_hole(index_of(offset));
                 Ok(offset.max(index * PAGE as u64).min(pages.size))
             }
         }
@@ -334,7 +373,9 @@ enum Made {
 
 impl Drop for FileData {
     fn drop(&mut self) {
-        self.space.uncharge(self.pages.get_mut().tree.len() as u64);
+        let pages = self.pages.get_mut();
+        self.space.uncharge(pages.count());
+        self.space.uncharge_huge(pages.huge_count());
     }
 }
 
@@ -356,13 +397,26 @@ impl Backing for FileData {
         }
     }
     fn peek_page(&self, index: u64) -> Option<FrameRef> {
-        self.pages.lock().tree.get(index).cloned()
+        self.pages.lock().get(index)
     }
     fn peek_pages(&self, first: u64, out: &mut [Option<FrameRef>]) {
         let pages = self.pages.lock();
         for (offset, slot) in out.iter_mut().enumerate() {
-            *slot = pages.tree.get(first + offset as u64).cloned();
+            *slot = pages.get(first + offset as u64);
         }
+    }
+    fn fault_huge(&self, index: u64, hole: Hole) -> Option<HugeRef> {
+        let chunk = index / HUGE_PAGES;
+        let look = || {
+            let pages = self.pages.lock();
+            let reaches = index + HUGE_PAGES <= pages.size.div_ceil(PAGE as u64);
+            (reaches, pages.chunk(chunk).filter(|_| reaches).cloned())
+        };
+        let (reaches, frame) = look();
+        if frame.is_none() && reaches && hole == Hole::MayBeFilled && self.make_chunk(chunk) {
+            return look().1;
+        }
+        frame
     }
     fn tracks_dirty(&self) -> bool {
         false

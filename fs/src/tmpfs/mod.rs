@@ -12,6 +12,7 @@ mod directory;
 mod file;
 mod names;
 mod node;
+mod pages;
 mod xattrs;
 
 pub(crate) use node::Node;
@@ -29,6 +30,14 @@ static USED_PAGES: AtomicU64 = AtomicU64::new(0);
 /// Pages that all tmpfs and memfd files hold.
 pub fn used_pages() -> u64 {
     USED_PAGES.load(Ordering::Relaxed)
+}
+
+/// Of `used_pages`: in frames of 2 MiB.
+static HUGE: AtomicU64 = AtomicU64::new(0);
+
+/// Of [`used_pages`]: in frames of 2 MiB.
+pub fn huge_pages() -> u64 {
+    HUGE.load(Ordering::Relaxed)
 }
 
 /// How much a tmpfs may hold.
@@ -138,6 +147,16 @@ impl Space {
     fn uncharge(&self, pages: u64) {
         self.pages.fetch_sub(pages, Ordering::Relaxed);
         USED_PAGES.fetch_sub(pages, Ordering::Relaxed);
+    }
+
+    /// 512 of the pages that are counted are in one frame.
+    fn charge_huge(&self) {
+        HUGE.fetch_add(mm::frame::HUGE_PAGES, Ordering::Relaxed);
+    }
+
+    /// So many pages are not in frames of 2 MiB any more.
+    fn uncharge_huge(&self, pages: u64) {
+        HUGE.fetch_sub(pages, Ordering::Relaxed);
     }
 
     /// Counts one more inode. Errors: `NoSpace`.

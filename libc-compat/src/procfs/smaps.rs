@@ -51,6 +51,7 @@ struct Tally {
     shmem: u64,
     referenced: u64,
     huge: u64,
+    huge_shmem: u64,
 }
 
 impl Tally {
@@ -65,6 +66,7 @@ impl Tally {
             shmem: if in_memory { other } else { 0 },
             referenced: r.referenced,
             huge: r.huge,
+            huge_shmem: r.huge_object,
         }
     }
     fn add(&mut self, other: &Tally) {
@@ -75,6 +77,7 @@ impl Tally {
         self.shmem += other.shmem;
         self.referenced += other.referenced;
         self.huge += other.huge;
+        self.huge_shmem += other.huge_shmem;
     }
 }
 
@@ -100,7 +103,7 @@ fn counters(out: &mut String, t: &Tally, rollup: bool) {
     put("Anonymous:", t.anonymous);
     put("LazyFree:", 0);
     put("AnonHugePages:", t.huge);
-    put("ShmemPmdMapped:", 0);
+    put("ShmemPmdMapped:", t.huge_shmem);
     put("FilePmdMapped:", 0);
     put("Shared_Hugetlb:", 0);
     put("Private_Hugetlb:", 0);

@@ -32,6 +32,8 @@ pub(crate) enum Kind {
     Free = 1,
     /// First frame of a block in use.
     Used = 2,
+    /// A page of a 2 MiB frame that is also handed out by itself: its count is the first frame's.
+    Part = 3,
 }
 
 impl FrameMeta {
@@ -43,6 +45,12 @@ impl FrameMeta {
     /// Whether this is the first frame of a free block of this order.
     pub(crate) fn is_free(&self, order: u8) -> bool {
         self.state.load(Relaxed) == Kind::Free as u32 | u32::from(order) << 8
+    }
+
+    /// Whether the count is that of the 2 MiB frame's first page.
+    #[inline]
+    pub(crate) fn is_part(&self) -> bool {
+        self.state.load(Relaxed) == Kind::Part as u32
     }
 
     /// Whether this is the first frame of a block in use.

@@ -113,6 +113,13 @@ pub fn alloc_order(order: u8) -> Option<Frame> {
     Some(Frame { pfn, order })
 }
 
+/// 2 MiB of zeros for the application, if they are at hand: nothing is reclaimed for it, since small frames will do.
+pub fn alloc_huge() -> Option<Frame> {
+    let mut frame = Frame { pfn: take_order(MAX_ORDER, Urgency::Ordinary)?, order: MAX_ORDER };
+    frame.zero();
+    Some(frame)
+}
+
 /// One frame for the kernel's own use, contents undefined; may come from the reserve. Never reclaims, so it may be
 /// called under any lock.
 pub(crate) fn alloc_urgent() -> Option<Frame> {

@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicU64, Ordering::*};
 use super::entry::{self, ACCESSED, CACHED, OWNED, PRESENT, ZERO};
 use super::walk::{Slot, Tables, Visitor};
 use crate::frame::meta::NONE;
-use crate::frame::{self, FrameRef, HugeRef, MAX_ORDER, cache};
+use crate::frame::{self, FrameRef, HUGE_PAGES, HugeRef, MAX_ORDER, cache};
 use crate::machine::Pfn;
 use crate::space::shootdown::{self, Flush};
 use core::ops::Range;
@@ -18,11 +18,37 @@ pub(crate) struct Resident {
     pub anonymous: AtomicU64,
     /// Pages of objects.
     pub object: AtomicU64,
+    /// Of `anonymous`: in 2 MiB mappings.
+    pub huge_anonymous: AtomicU64,
+    /// Of `object`: in 2 MiB mappings.
+    pub huge_object: AtomicU64,
 }
 
 impl Resident {
     pub(crate) const fn new() -> Self {
-        Resident { anonymous: AtomicU64::new(0), object: AtomicU64::new(0) }
+        Resident {
+            anonymous: AtomicU64::new(0),
+            object: AtomicU64::new(0),
+            huge_anonymous: AtomicU64::new(0),
+            huge_object: AtomicU64::new(0),
+        }
+    }
+
+    /// 2 MiB of anonymous memory have been mapped at once.
+    pub(crate) fn add_huge_anonymous(&self) {
+        self.anonymous.fetch_add(HUGE_PAGES, Relaxed);
+        self.huge_anonymous.fetch_add(HUGE_PAGES, Relaxed);
+    }
+
+    /// 2 MiB of an object have been mapped at once.
+    pub(crate) fn add_huge_object(&self) {
+        self.object.fetch_add(HUGE_PAGES, Relaxed);
+        self.huge_object.fetch_add(HUGE_PAGES, Relaxed);
+    }
+
+    /// A 2 MiB mapping of anonymous memory is 512 of 4 KiB now, or has gone.
+    pub(super) fn forget_huge_anonymous(&self) {
+        self.huge_anonymous.fetch_sub(HUGE_PAGES, Relaxed);
     }
 }
 
@@ -68,14 +94,22 @@ impl<'a> Gather<'a> {
             return;
         }
         let pfn = entry::pfn(old);
-        let pages = if level == 2 { 512 } else { 1 };
+        let pages = if level == 2 { HUGE_PAGES } else { 1 };
         if old & OWNED != 0 {
             self.anonymous += pages;
-            let chain = if level == 2 { &mut self.owned_huge } else { &mut self.owned };
+            let chain = if level == 2 {
+                self.resident.forget_huge_anonymous();
+                &mut self.owned_huge
+            } else {
+                &mut self.owned
+            };
             frame::table().get(pfn).next.store(*chain, Relaxed);
             *chain = pfn;
         } else {
             self.object += pages;
+            if level == 2 {
+                self.resident.huge_object.fetch_sub(HUGE_PAGES, Relaxed);
+            }
             if self.shared_count == SHARED {
                 self.release();
             }
@@ -93,12 +127,18 @@ impl<'a> Gather<'a> {
         }
     }
 
+    /// A 2 MiB mapping of anonymous memory is 512 small ones now.
+    pub(crate) fn note_split(&self) {
+        self.resident.forget_huge_anonymous();
+    }
+
     /// Something larger has changed.
     pub(crate) fn flush_everything(&mut self) {
         self.flush.everything();
     }
 
-    fn add_table(&mut self, entry: u64) {
+    /// Takes over a table that holds nothing any more.
+    pub(crate) fn add_table(&mut self, entry: u64) {
         let pfn = entry::pfn(entry);
         frame::table().get(pfn).next.store(self.old_tables, Relaxed);
         self.old_tables = pfn;

@@ -45,6 +45,7 @@ impl Tables {
         let table = frame::alloc_table().ok_or(NoTable)?;
         // The CPU may set accessed and dirty until the swap; a fault on another vCPU waits for the lock.
         let old = slot.entry.swap(0, AcqRel);
+        gather.note_split();
         let first = entry::pfn(old);
         frame::split_used(first);
         let pages = Table::at(table.phys());

@@ -52,6 +52,10 @@ pub struct Usage {
     pub resident_peak: u64,
     /// Of `resident`: pages of files and shared objects.
     pub resident_file: u64,
+    /// Of `resident`: anonymous pages in 2 MiB mappings.
+    pub huge_anonymous: u64,
+    /// Of `resident_file`: in 2 MiB mappings.
+    pub huge_object: u64,
     /// Page tables of the application's half.
     pub page_tables: u64,
     /// Private writable memory that counts against the commit limit.
@@ -77,6 +81,8 @@ pub struct Residence {
     pub anonymous: u64,
     /// Of `anonymous`: in 2 MiB mappings.
     pub huge: u64,
+    /// Pages of objects in 2 MiB mappings.
+    pub huge_object: u64,
     /// Present and written to.
     pub dirty: u64,
     /// Present and accessed.

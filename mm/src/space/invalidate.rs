@@ -1,15 +1,15 @@
 //! Taking pages of an object out of all mappings: truncation, hole punching, eviction under pressure.
 
 use core::ops::Range;
-use core::sync::atomic::Ordering::*;
+use core::sync::atomic::{AtomicU64, Ordering::*};
 
 use super::area::Area;
 use super::request::Sharing;
 use super::{AddressSpace, HALF_END, State};
 use crate::page_table::entry::{ACCESSED, CACHED, OWNED};
 use crate::page_table::gather::Gather;
-use crate::page_table::walk::{Slot, Visitor};
-use hal::addr::PAGE_SIZE;
+use crate::page_table::walk::{Slot, Table, Visitor};
+use hal::addr::{HUGE_PAGE_SIZE, PAGE_SIZE};
 
 /// What happens to copies that private mappings made of a backing's pages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,7 +43,7 @@ impl AddressSpace {
         for (part, _) in state.views(backing_id, pages) {
             // Edges of 2 MiB mappings of objects are taken out whole, which needs no table; private copies are small.
             let _ = self.tables.split_edges(part.start, part.end, &mut gather);
-            self.tables.visit(part, &mut DropPages { gather: &mut gather, copies });
+            self.tables.visit(part.clone(), &mut DropPages { gather: &mut gather, copies, part });
         }
     }
 
@@ -77,6 +77,7 @@ fn is_reclaimable(area: &Area) -> bool {
 struct DropPages<'g, 'a> {
     gather: &'g mut Gather<'a>,
     copies: PrivateCopies,
+    part: Range<u64>,
 }
 
 impl Visitor for DropPages<'_, '_> {
@@ -87,6 +88,16 @@ impl Visitor for DropPages<'_, '_> {
         }
         let old = slot.entry.swap(0, AcqRel);
         self.gather.add(old, addr, slot.level);
+    }
+
+    /// A table that is empty now would keep 2 MiB mappings away.
+    fn table_done(&mut self, entry: &'static AtomicU64, addr: u64, span: u64) {
+        if span == HUGE_PAGE_SIZE && self.part.start <= addr && addr + span <= self.part.end {
+            let table = Table::below(entry.load(Acquire));
+            if (0..512).all(|i| table.entry(i).load(Acquire) == 0) {
+                self.gather.add_table(entry.swap(0, AcqRel));
+            }
+        }
     }
 }
 

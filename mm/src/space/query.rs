@@ -59,6 +59,8 @@ impl AddressSpace {
             resident: self.resident_pages() * PAGE_SIZE,
             resident_peak: self.resident_peak.load(Relaxed) * PAGE_SIZE,
             resident_file: self.resident.object.load(Relaxed) * PAGE_SIZE,
+            huge_anonymous: self.resident.huge_anonymous.load(Relaxed) * PAGE_SIZE,
+            huge_object: self.resident.huge_object.load(Relaxed) * PAGE_SIZE,
             page_tables: self.tables.count() * PAGE_SIZE,
             committed: totals.committed,
             commit_limit: frame::total_frames() * PAGE_SIZE,
@@ -145,6 +147,8 @@ impl Visitor for Sum {
             if slot.level == 2 {
                 self.found.huge += bytes;
             }
+        } else if slot.level == 2 {
+            self.found.huge_object += bytes;
         }
         if entry & DIRTY != 0 {
             self.found.dirty += bytes;

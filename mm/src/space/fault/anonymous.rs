@@ -6,8 +6,8 @@ use hal::addr::HUGE_PAGE_SIZE;
 use hal::sync::Once;
 
 use super::{AddressSpace, Site, Step};
-use crate::frame::{self, MAX_ORDER, Urgency};
-use crate::machine::{Pfn, pfn_ptr};
+use crate::frame::{self, MAX_ORDER};
+use crate::machine::Pfn;
 use crate::page_table::entry::{self, ACCESSED, DIRTY, HUGE, OWNED, WRITABLE, ZERO};
 use crate::page_table::walk::Slot;
 use crate::space::Protection;
@@ -62,15 +62,13 @@ impl AddressSpace {
             return None;
         }
         // No reclaim for this: small pages will do.
-        let pfn = frame::take_order(MAX_ORDER, Urgency::Ordinary)?;
-        // SAFETY: the frames were given to us just now.
-        unsafe { hal::mem::zero_pages(pfn_ptr(pfn), 1 << MAX_ORDER) };
+        let pfn = frame::alloc_huge()?.into_pfn();
         let prot = site.area.prot;
         let write = if prot.contains(Protection::WRITE) { WRITABLE | DIRTY } else { 0 };
         let value = entry::leaf(pfn, prot, OWNED | HUGE | ACCESSED | write);
         match slot.entry.compare_exchange(0, value, AcqRel, Acquire) {
             Ok(_) => {
-                self.resident.anonymous.fetch_add(512, Relaxed);
+                self.resident.add_huge_anonymous();
                 Some(Step::Done)
             }
             Err(_) => {

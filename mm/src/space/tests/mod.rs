@@ -2,6 +2,7 @@
 //! the software page table.
 
 mod files;
+mod huge;
 mod oracle;
 mod placement;
 mod verbs;
