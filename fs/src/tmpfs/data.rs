@@ -11,8 +11,8 @@ use alloc::{string::String, sync::Arc, vec::Vec};
 use core::ops::Range;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use hal::sync::SpinLock;
-use mm::space::PrivateCopies;
 use mm::frame::HUGE_PAGES;
+use mm::space::PrivateCopies;
 use mm::{Backing, BackingError, FrameRef, Hole, HugeRef};
 use sched::Mutex;
 
@@ -342,7 +342,11 @@ impl FileData {
             }
             is_hole
         });
-        if is_made { self.space.charge_huge() } else { self.space.uncharge(HUGE_PAGES) }
+        if is_made {
+            self.space.charge_huge()
+        } else {
+            self.space.uncharge(HUGE_PAGES)
+        }
         is_made
     }
 
