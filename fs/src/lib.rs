@@ -57,7 +57,7 @@ mod tests;
 
 pub use console::Console;
 pub use error::{FsError, FsResult};
-pub use event::{EventFd, TimerClock, TimerFd};
+pub use event::{EventFd, NotifyQueue, TimerClock, TimerFd};
 pub use fd_table::{FdTable, OnExec};
 pub use file::{Access, Extent, File, SyncKind};
 pub use inode::{Allocate, FileSystem, Inode, InodeRef, Link, NewNode, RenameMode, XattrMode};

@@ -1,5 +1,6 @@
 //! What is known about a file, and how it is changed.
 
+use crate::event::notify::Change;
 use bitflags::bitflags;
 
 /// The kind of a file.
@@ -71,6 +72,18 @@ pub struct SetAttributes {
     pub atime_ns: Option<i64>,
     /// Last change of content, nanoseconds since 1970.
     pub mtime_ns: Option<i64>,
+}
+
+impl SetAttributes {
+    /// What watchers hear of it: one time alone tells of a read or a write (Linux: `fsnotify_change`).
+    pub fn change(&self) -> Change {
+        match (self.atime_ns, self.mtime_ns) {
+            _ if self.mode.is_some() || self.uid.is_some() || self.gid.is_some() => Change::ATTRIBUTES,
+            (Some(_), None) => Change::ACCESS,
+            (None, Some(_)) => Change::MODIFY,
+            _ => Change::ATTRIBUTES,
+        }
+    }
 }
 
 /// What a file system says about itself.

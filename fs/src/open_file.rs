@@ -1,5 +1,6 @@
 //! The open description: an object, its position and its status flags. Duplicated descriptors share one.
 
+use crate::event::notify::{self, Change};
 use crate::file::{Access, Extent, File, SyncKind};
 use crate::inode::Allocate;
 use crate::io::{Blocking, Sink, Source};
@@ -51,6 +52,11 @@ impl OpenFile {
 
     /// A description of an object that has a place in the tree.
     pub fn new(file: Arc<dyn File>, place: Option<Arc<Dentry>>, status: StatusFlags) -> Arc<Self> {
+        if notify::active()
+            && let Some(place) = place.as_ref().filter(|_| !status.contains(StatusFlags::PATH))
+        {
+            notify::object(place, Change::OPEN);
+        }
         Arc::new(Self {
             file,
             place,
@@ -105,6 +111,18 @@ impl OpenFile {
         }
     }
 
+    /// Tells who watches the place that `count` bytes were moved.
+    #[inline(always)]
+    fn told(&self, change: Change, count: usize) -> usize {
+        if notify::active()
+            && count > 0
+            && let Some(place) = &self.place
+        {
+            notify::object(place, change);
+        }
+        count
+    }
+
     fn blocking(&self) -> Blocking {
         if self.status().contains(StatusFlags::NONBLOCK) { Blocking::Never } else { Blocking::Wait }
     }
@@ -129,19 +147,19 @@ impl OpenFile {
     pub fn read(&self, sink: &mut dyn Sink) -> FsResult<usize> {
         self.readable()?;
         if self.file.access() == Access::Stream {
-            return self.file.read(sink, self.blocking());
+            return Ok(self.told(Change::ACCESS, self.file.read(sink, self.blocking())?));
         }
         let mut position = self.position.lock();
         let count = self.file.read_at(*position, sink)?;
         *position += count as u64;
-        Ok(count)
+        Ok(self.told(Change::ACCESS, count))
     }
 
     /// `write`: at the position, at the end with APPEND, or to a stream.
     pub fn write(&self, source: &mut dyn Source) -> FsResult<usize> {
         self.writable()?;
         if self.file.access() == Access::Stream {
-            return self.file.write(source, self.blocking());
+            return Ok(self.told(Change::MODIFY, self.file.write(source, self.blocking())?));
         }
         let mut position = self.position.lock();
         let count = if self.status().contains(StatusFlags::APPEND) {
@@ -155,7 +173,7 @@ impl OpenFile {
         };
         drop(position);
         self.sync_if_asked()?;
-        Ok(count)
+        Ok(self.told(Change::MODIFY, count))
     }
 
     /// `pread`. Errors: `SeekPipe`, ...
@@ -167,7 +185,7 @@ impl OpenFile {
         if offset > MAX_OFFSET {
             return Err(FsError::Invalid);
         }
-        self.file.read_at(offset, sink)
+        Ok(self.told(Change::ACCESS, self.file.read_at(offset, sink)?))
     }
 
     /// `pwrite`; with APPEND at the end, as Linux does. Errors: `SeekPipe`, ...
@@ -185,7 +203,7 @@ impl OpenFile {
             self.file.write_at(offset, source)?
         };
         self.sync_if_asked()?;
-        Ok(count)
+        Ok(self.told(Change::MODIFY, count))
     }
 
     fn sync_if_asked(&self) -> FsResult<()> {
@@ -246,7 +264,8 @@ impl OpenFile {
         }
         // Cursors of the directory itself are shifted by the two.
         let mut next = *position;
-        self.file.readdir(*position - 2, &mut |entry| {
+        let start = *position;
+        self.file.readdir(start - 2, &mut |entry| {
             let shifted = DirEntry { next_cursor: entry.next_cursor + 2, ..*entry };
             let taken = emit(&shifted);
             if taken {
@@ -255,6 +274,7 @@ impl OpenFile {
             taken
         })?;
         *position = next;
+        self.told(Change::ACCESS, 1);
         Ok(())
     }
 
@@ -274,7 +294,9 @@ impl OpenFile {
         match &self.place {
             Some(place) => {
                 place.writable()?;
-                place.inode().set_attributes(set)
+                place.inode().set_attributes(set)?;
+                notify::object(place, set.change());
+                Ok(())
             }
             None => Err(FsError::Permission),
         }
@@ -288,7 +310,9 @@ impl OpenFile {
         if !self.status().contains(StatusFlags::WRITE) || size > MAX_OFFSET {
             return Err(FsError::Invalid);
         }
-        self.file.truncate(size)
+        self.file.truncate(size)?;
+        self.told(Change::MODIFY, 1);
+        Ok(())
     }
 
     /// `fallocate`.
@@ -355,6 +379,13 @@ impl OpenFile {
 
 impl Drop for OpenFile {
     fn drop(&mut self) {
+        if notify::active()
+            && let Some(place) = &self.place
+            && !self.status().contains(StatusFlags::PATH)
+        {
+            let writes = self.status().contains(StatusFlags::WRITE);
+            notify::object(place, if writes { Change::CLOSE_WRITE } else { Change::CLOSE_OTHER });
+        }
         for watched in core::mem::take(self.epolls.get_mut()) {
             if let Some(source) = self.file.wait_source() {
                 source.detach(&watched.watcher);

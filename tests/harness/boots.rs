@@ -83,13 +83,16 @@ fn vector_size(built: &Built, jdk: &Jdk, guest: &Guest) -> Result<(), String> {
 }
 
 /// Standard outputs of programs that must end well.
-fn outputs(machine: &images::machine::Machine, mut programs: Vec<wire::Program>) -> Result<Vec<String>, String> {
+pub(crate) fn outputs(
+    machine: &images::machine::Machine,
+    mut programs: Vec<wire::Program>,
+) -> Result<Vec<String>, String> {
     let count = programs.len();
     for program in &mut programs {
         program.env = ENVIRONMENT.iter().map(|text| text.as_bytes().to_vec()).collect();
         program.cwd = DIRECTORY.into();
     }
-    let options = session::Options { time_limit: Some(Duration::from_secs(120)), ..Default::default() };
+    let options = session::Options { time_limit: Some(Duration::from_secs(240)), ..Default::default() };
     let outcome = session::run(machine, &program::manifest(programs), options).map_err(|failure| failure.message)?;
     if let Some((reason, text)) = &outcome.failure {
         return Err(format!("{}: {text}\n{}", reason.name(), outcome.log.join("\n")));
@@ -98,7 +101,7 @@ fn outputs(machine: &images::machine::Machine, mut programs: Vec<wire::Program>)
         if result.end != ExitReason::Code(0) {
             return Err(format!(
                 "{:?}\n{}\n{}",
-                result.end,
+                (result.program, &result.end),
                 String::from_utf8_lossy(&result.stderr),
                 outcome.log.join("\n")
             ));

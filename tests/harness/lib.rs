@@ -16,6 +16,7 @@ pub mod differential;
 pub mod endings;
 pub mod guest;
 pub mod host;
+pub mod many;
 pub mod table;
 pub mod tally;
 

@@ -5,7 +5,7 @@ use clap::Parser;
 use harness::guest::Guest;
 use harness::table::Test;
 use harness::tally::Tally;
-use harness::{boots, build, differential, endings};
+use harness::{boots, build, differential, endings, many};
 use images::jdk::Jdk;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -53,5 +53,6 @@ fn run(options: &Options, tally: &mut Tally) -> Result<()> {
     let guest = Guest::prepare(&built, &jdk)?;
     differential::run(&tests, &built, &jdk, &guest, tally)?;
     boots::run(&filter, &built, &jdk, &guest, tally);
+    many::run(&filter, &built, &guest, tally);
     endings::run(&filter, &built, tally)
 }

@@ -1,7 +1,9 @@
-//! Event objects: counters and timers that can be polled.
+//! Event objects: counters, timers and queues of file events that can be polled.
 
 mod counter;
+pub mod notify;
 mod timer;
 
 pub use counter::{CounterMode, EventFd};
+pub use notify::NotifyQueue;
 pub use timer::{Absolute, TimerClock, TimerFd, TimerSetting};

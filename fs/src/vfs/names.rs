@@ -3,6 +3,7 @@
 use super::dentry::{Dentry, Name};
 use super::namespace::Namespace;
 use super::walk::{FollowLast, Last, LastDot, LinkBudget, Slash, Walked};
+use crate::event::notify::{self, Change};
 use crate::inode::{NewNode, RenameMode};
 use crate::metadata::FileKind;
 use crate::{FsError, FsResult};
@@ -47,6 +48,7 @@ impl Namespace {
         if parent.inode().lookups_are_stable() {
             self.cache.set(parent, &name, Some(place.clone()));
         }
+        notify::entry(parent, Change::CREATE, 0, &name, place.kind());
         Ok(place)
     }
 
@@ -111,6 +113,13 @@ impl Namespace {
         if let Some(cached) = cached {
             cached.set_unlinked();
         }
+        if notify::active() {
+            if place.kind() != FileKind::Directory {
+                notify::itself(place.inode(), Change::ATTRIBUTES);
+            }
+            lost_name(place);
+            notify::entry(&entry.parent, Change::DELETE, 0, &name, place.kind());
+        }
     }
 
     /// `link`: gives the file at `old` the name `new` too. Errors: `Permission` (a directory), `CrossDevice`, `Exists`, ...
@@ -149,6 +158,8 @@ impl Namespace {
         let place =
             Dentry::new(target.inode().clone(), entry.parent.mount().clone(), Some(entry.parent.clone()), name.clone());
         self.cache.set(&entry.parent, &name, Some(place));
+        notify::itself(target.inode(), Change::ATTRIBUTES);
+        notify::entry(&entry.parent, Change::CREATE, 0, &name, target.kind());
         Ok(())
     }
 
@@ -238,6 +249,31 @@ impl Namespace {
         }
         self.cache.set(&source.parent, &old_name, left_behind);
         self.cache.set(&target.parent, &new_name, Some(moved.clone()));
+        if notify::active() {
+            tell_move(source, moved, target);
+            match &replaced {
+                Some(other) if mode == RenameMode::Exchange => tell_move(target, other, source),
+                Some(replaced) => {
+                    notify::itself(replaced.inode(), Change::ATTRIBUTES);
+                    lost_name(replaced);
+                }
+                None => {}
+            }
+        }
+    }
+}
+
+fn tell_move(from: &Entry, moved: &Dentry, to: &Entry) {
+    let cookie = notify::next_cookie();
+    notify::entry(&from.parent, Change::MOVED_FROM, cookie, &from.name, moved.kind());
+    notify::entry(&to.parent, Change::MOVED_TO, cookie, &to.name, moved.kind());
+    notify::itself(moved.inode(), Change::MOVE_SELF);
+}
+
+/// The last name makes it gone for its watchers.
+fn lost_name(place: &Dentry) {
+    if place.kind() == FileKind::Directory || place.metadata().nlink == 0 {
+        notify::itself(place.inode(), Change::DELETE_SELF);
     }
 }
 

@@ -4,6 +4,7 @@ use super::cache::DentryCache;
 use super::dentry::Dentry;
 use super::mount::{Mount, MountInfo};
 use super::walk::FollowLast;
+use crate::event::notify::{self, Change};
 use crate::inode::{FileSystem, Link};
 use crate::metadata::{FileKind, FsStat, Metadata, SetAttributes};
 use crate::{FsError, FsResult};
@@ -135,7 +136,9 @@ impl Namespace {
         if size > i64::MAX as u64 {
             return Err(FsError::Invalid);
         }
-        place.inode().truncate(size)
+        place.inode().truncate(size)?;
+        notify::object(&place, Change::MODIFY);
+        Ok(())
     }
 
     /// `chmod`, `chown`, `utimensat`.
@@ -148,7 +151,9 @@ impl Namespace {
     ) -> FsResult<()> {
         let place = self.resolve(base, path, follow)?;
         place.writable()?;
-        place.inode().set_attributes(set)
+        place.inode().set_attributes(set)?;
+        notify::object(&place, set.change());
+        Ok(())
     }
 
     /// `statfs`.

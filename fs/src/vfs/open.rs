@@ -3,6 +3,7 @@
 use super::dentry::Dentry;
 use super::namespace::Namespace;
 use super::walk::{FollowLast, Last, LinkBudget, Slash};
+use crate::event::notify::{self, Change};
 use crate::inode::{Link, NewNode};
 use crate::metadata::{FileKind, OpenFlags, StatusFlags};
 use crate::{File, FsError, FsResult, Metadata, OpenFile};
@@ -114,7 +115,11 @@ impl Namespace {
             place.inode().truncate(0)?;
         }
         let file = place.inode().clone().open(status)?;
-        Ok(OpenFile::new(file, Some(place), status))
+        let open = OpenFile::new(file, Some(place.clone()), status);
+        if flags.contains(OpenFlags::TRUNCATE) && kind == FileKind::Regular {
+            notify::object(&place, Change::MODIFY);
+        }
+        Ok(open)
     }
 
     fn open_new(&self, place: Arc<Dentry>, status: StatusFlags) -> FsResult<Arc<OpenFile>> {

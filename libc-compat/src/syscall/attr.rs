@@ -67,6 +67,7 @@ fn chown_at(call: &Call<'_>, dirfd: i32, path: &[u8], follow: FollowLast, ids: [
     let place = call.process().files.resolve(dirfd, path, follow)?;
     place.writable()?;
     place.inode().set_attributes(&owner(&place.metadata(), ids[0], ids[1]))?;
+    fs::event::notify::object(&place, fs::event::notify::Change::ATTRIBUTES);
     Ok(0)
 }
 

@@ -6,10 +6,11 @@ use super::time::TimeSpec;
 use super::{Call, Errno, Row, Support::*, SysResult, row};
 use crate::uaccess::UserPtr;
 use crate::unsupported;
+use fs::event::notify::{Change, WatchMode};
 use fs::event::{Absolute, CounterMode, TimerSetting};
 use fs::{
-    Epoll, EpollEvent, EpollInterest, EpollMode, EventFd, FsError, OpenFile, Readiness, StatusFlags, TimerClock,
-    TimerFd,
+    Epoll, EpollEvent, EpollInterest, EpollMode, EventFd, FileKind, FollowLast, FsError, NotifyQueue, OpenFile,
+    Readiness, StatusFlags, TimerClock, TimerFd,
 };
 use linux_raw_sys::general as linux;
 
@@ -25,6 +26,10 @@ pub const ROWS: &[Row] = &[
     row(linux::__NR_eventfd2, "eventfd2", "dx", eventfd2, Full, "eventfd(2)"),
     row(linux::__NR_timerfd_create, "timerfd_create", "dx", timerfd_create, Full, "timerfd_create(2)"),
     row(linux::__NR_timerfd_settime, "timerfd_settime", "dxxx", timerfd_settime, Partial, "timerfd_create(2)"),
+    row(linux::__NR_inotify_init, "inotify_init", "", inotify_init, Full, "inotify_init(2)"),
+    row(linux::__NR_inotify_init1, "inotify_init1", "x", inotify_init1, Full, "inotify_init(2)"),
+    row(linux::__NR_inotify_add_watch, "inotify_add_watch", "dsx", inotify_add_watch, Full, "inotify_add_watch(2)"),
+    row(linux::__NR_inotify_rm_watch, "inotify_rm_watch", "dd", inotify_rm_watch, Full, "inotify_rm_watch(2)"),
     row(linux::__NR_timerfd_gettime, "timerfd_gettime", "dx", timerfd_gettime, Full, "timerfd_create(2)"),
 ];
 
@@ -215,6 +220,63 @@ fn timerfd_gettime(call: &mut Call<'_>) -> SysResult {
     let file = call.process().files.get(call.int(0))?;
     let timer = file.downcast::<TimerFd>().ok_or(Errno::EINVAL)?;
     call.ptr::<Itimerspec>(1).write(timer_to_raw(timer.get()))?;
+    Ok(0)
+}
+
+fn inotify_init(call: &mut Call<'_>) -> SysResult {
+    make_notify_queue(call, 0)
+}
+
+fn inotify_init1(call: &mut Call<'_>) -> SysResult {
+    make_notify_queue(call, call.uint(0))
+}
+
+fn make_notify_queue(call: &Call<'_>, flags: u32) -> SysResult {
+    if flags & !(linux::O_CLOEXEC | linux::O_NONBLOCK) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let file = NotifyQueue::open(status_from_linux(flags & linux::O_NONBLOCK));
+    call.process().files.insert(file, on_exec(flags & linux::O_CLOEXEC != 0))
+}
+
+fn inotify_add_watch(call: &mut Call<'_>) -> SysResult {
+    let mask = call.uint(2);
+    let has = |flag: u32| mask & flag != 0;
+    let known = linux::IN_ALL_EVENTS
+        | linux::IN_ONLYDIR
+        | linux::IN_DONT_FOLLOW
+        | linux::IN_EXCL_UNLINK
+        | linux::IN_MASK_ADD
+        | linux::IN_MASK_CREATE
+        | linux::IN_ONESHOT
+        | linux::IN_UNMOUNT
+        | linux::IN_ISDIR
+        | linux::IN_Q_OVERFLOW
+        | linux::IN_IGNORED;
+    // As Linux: some bit that means something, and not both of the modes.
+    if mask & known == 0 || has(linux::IN_MASK_ADD) && has(linux::IN_MASK_CREATE) {
+        return Err(Errno::EINVAL);
+    }
+    let files = &call.process().files;
+    let file = files.get(call.int(0))?;
+    let queue = file.downcast::<NotifyQueue>().ok_or(Errno::EINVAL)?;
+    let follow = if has(linux::IN_DONT_FOLLOW) { FollowLast::No } else { FollowLast::Yes };
+    let place = files.resolve(linux::AT_FDCWD, &call.path(1)?, follow)?;
+    if has(linux::IN_ONLYDIR) && place.kind() != FileKind::Directory {
+        return Err(Errno::ENOTDIR);
+    }
+    let mode = match () {
+        () if has(linux::IN_MASK_ADD) => WatchMode::Add,
+        () if has(linux::IN_MASK_CREATE) => WatchMode::Create,
+        () => WatchMode::Replace,
+    };
+    let watched = Change::from_bits_truncate(mask) & (Change::ALL | Change::ONE_SHOT);
+    Ok(queue.watch(place.inode(), watched, mode)? as u64)
+}
+
+fn inotify_rm_watch(call: &mut Call<'_>) -> SysResult {
+    let file = call.process().files.get(call.int(0))?;
+    file.downcast::<NotifyQueue>().ok_or(Errno::EINVAL)?.unwatch(call.int(1))?;
     Ok(0)
 }
 

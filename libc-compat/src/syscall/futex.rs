@@ -5,7 +5,7 @@
 
 use super::Support::Partial;
 use super::time::{TimeSpec, deadline_from_realtime};
-use super::{Call, Errno, Row, SysResult, row};
+use super::{Call, Errno, Row, SysResult, futex_pi, row};
 use crate::task::{Restart, Task};
 use crate::uaccess::{UserPtr, plain};
 use crate::unsupported;
@@ -35,19 +35,21 @@ fn futex(call: &mut Call<'_>) -> SysResult {
             wait(call, Wait { word, is_private, value, bitset: MATCH_ANY, deadline })
         }
         FUTEX_WAIT_BITSET => {
-            let deadline = match call.ptr::<TimeSpec>(3).non_null() {
-                None => None,
-                Some(timeout) if operation & FUTEX_CLOCK_REALTIME != 0 => {
-                    Some(deadline_from_realtime(timeout.read()?.to_ns()?))
-                }
-                Some(timeout) => Some(timeout.read()?.to_ns()?),
-            };
+            let deadline = absolute_deadline(call, operation & FUTEX_CLOCK_REALTIME != 0)?;
             wait(call, Wait { word, is_private, value, bitset: call.uint(5), deadline })
         }
         FUTEX_WAKE_BITSET => wake(word, is_private, value, call.uint(5)),
         FUTEX_REQUEUE => requeue(call, is_private, None),
         FUTEX_CMP_REQUEUE => requeue(call, is_private, Some(call.uint(5))),
         FUTEX_WAKE_OP => wake_op(call, is_private),
+        // The older call's clock is CLOCK_REALTIME, without a flag.
+        FUTEX_LOCK_PI => futex_pi::lock(call, is_private, absolute_deadline(call, true)?),
+        FUTEX_LOCK_PI2 => {
+            let deadline = absolute_deadline(call, operation & FUTEX_CLOCK_REALTIME != 0)?;
+            futex_pi::lock(call, is_private, deadline)
+        }
+        FUTEX_TRYLOCK_PI => futex_pi::try_lock(call, is_private),
+        FUTEX_UNLOCK_PI => futex_pi::unlock(call, is_private),
         command => {
             unsupported!("futex command", command);
             Err(Errno::ENOSYS)
@@ -55,7 +57,14 @@ fn futex(call: &mut Call<'_>) -> SysResult {
     }
 }
 
-fn key(word: u64, is_private: bool) -> Result<Key, Errno> {
+/// The deadline that the fourth argument points to, as [`hal::clock::now_ns`] time.
+fn absolute_deadline(call: &Call<'_>, is_realtime: bool) -> Result<Option<u64>, Errno> {
+    let Some(timeout) = call.ptr::<TimeSpec>(3).non_null() else { return Ok(None) };
+    let time = timeout.read()?.to_ns()?;
+    Ok(Some(if is_realtime { deadline_from_realtime(time) } else { time }))
+}
+
+pub(super) fn key(word: u64, is_private: bool) -> Result<Key, Errno> {
     if word & 3 != 0 {
         return Err(Errno::EINVAL);
     }
@@ -277,7 +286,7 @@ fn give_up(tid: u32, word: u64, is_pi: bool, pending: bool) -> Result<(), Errno>
         }
         let new = value & FUTEX_WAITERS | FUTEX_OWNER_DIED;
         if user::compare_exchange_u32(word, value, new)?.is_ok() {
-            if !is_pi && value & FUTEX_WAITERS != 0 {
+            if value & FUTEX_WAITERS != 0 {
                 wake_shared(word, 1);
             }
             return Ok(());

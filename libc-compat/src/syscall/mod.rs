@@ -14,6 +14,7 @@ pub mod event;
 pub mod fd;
 pub mod file;
 pub mod futex;
+mod futex_pi;
 pub mod ioctl;
 pub mod limits;
 pub mod lock;

@@ -191,11 +191,8 @@ fn nanosleep(call: &mut Call<'_>) -> SysResult {
 fn clock_nanosleep(call: &mut Call<'_>) -> SysResult {
     let clock = match Clock::decode(call.int(0), call.process())? {
         clock @ (Clock::Realtime | Clock::Monotonic) => clock,
-        Clock::Process => {
-            unsupported!("clock_nanosleep on a CPU clock", call.arg(0));
-            return Err(Errno::EOPNOTSUPP);
-        }
-        Clock::Thread(_) => return Err(Errno::EINVAL),
+        Clock::Thread(tid) if tid == 0 || tid == call.task().tid() => return Err(Errno::EINVAL),
+        clock @ (Clock::Process | Clock::Thread(_)) => return sleep_on_cpu_clock(call, clock),
         Clock::RealtimeCoarse | Clock::MonotonicCoarse => return Err(Errno::EOPNOTSUPP),
     };
     let time = call.ptr::<TimeSpec>(2).read()?.to_ns()?;
@@ -221,6 +218,43 @@ fn sleep(call: &mut Call<'_>, deadline: u64, remaining: UserPtr<TimeSpec>) -> Sy
     remaining.write_if_given(TimeSpec::from_ns(left))?;
     call.task().set_restart(Restart { handler: resume_sleep, state: [deadline, remaining.addr(), 0, 0] });
     Err(Errno::ERESTART_RESTARTBLOCK)
+}
+
+/// The clock runs at most once a vCPU as fast as time: looks when it may have come that far, and again.
+fn sleep_on_cpu_clock(call: &Call<'_>, clock: Clock) -> SysResult {
+    let time = call.ptr::<TimeSpec>(2).read()?.to_ns()?;
+    if call.uint(1) & TIMER_ABSTIME != 0 {
+        return sleep_until_cpu_time(call, clock, time, None);
+    }
+    let deadline = clock.now_ns(call.process())?.saturating_add(time);
+    sleep_until_cpu_time(call, clock, deadline, Some(call.arg(3)))
+}
+
+/// `remaining` is where what is left goes, for a relative sleep.
+fn sleep_until_cpu_time(call: &Call<'_>, clock: Clock, deadline: u64, remaining: Option<u64>) -> SysResult {
+    const LOOK_MIN_NS: u64 = 1_000_000;
+    loop {
+        // A thread that ends takes its clock with it.
+        let Ok(now) = clock.now_ns(call.process()) else { return Ok(0) };
+        let left = deadline.saturating_sub(now);
+        if left == 0 {
+            return Ok(0);
+        }
+        let speed = if clock == Clock::Process { hal::cpu::count() as u64 } else { 1 };
+        let look_ns = hal::clock::now_ns() + (left / speed).max(LOOK_MIN_NS);
+        if sched::sleep_until(look_ns, Interruptible::Yes) == WakeReason::Interrupted {
+            let Some(to) = remaining else { return Err(Errno::ERESTARTNOHAND) };
+            UserPtr::new(to).write_if_given(TimeSpec::from_ns(left))?;
+            let tid = if let Clock::Thread(tid) = clock { tid.into() } else { u64::MAX };
+            call.task().set_restart(Restart { handler: resume_cpu_sleep, state: [deadline, to, tid, 0] });
+            return Err(Errno::ERESTART_RESTARTBLOCK);
+        }
+    }
+}
+
+fn resume_cpu_sleep(call: &mut Call<'_>, [deadline, remaining, tid, _]: [u64; 4]) -> SysResult {
+    let clock = if tid == u64::MAX { Clock::Process } else { Clock::Thread(tid as u32) };
+    sleep_until_cpu_time(call, clock, deadline, Some(remaining))
 }
 
 fn resume_sleep(call: &mut Call<'_>, [deadline, remaining, ..]: [u64; 4]) -> SysResult {

@@ -4,6 +4,7 @@ use super::{Call, Row, Support::*, SysResult, row};
 use crate::Errno;
 use crate::uaccess::UserSlice;
 use alloc::{sync::Arc, vec::Vec};
+use fs::event::notify::{self, Change};
 use fs::{Dentry, FollowLast, StatusFlags, XattrMode};
 use hal::user::StringError;
 use linux_raw_sys::general as linux;
@@ -50,7 +51,7 @@ fn name(call: &Call<'_>) -> Result<Vec<u8>, Errno> {
     }
 }
 
-fn set(call: &Call<'_>, place: &Dentry) -> SysResult {
+fn set(call: &Call<'_>, place: &Arc<Dentry>) -> SysResult {
     let mode = match call.uint(4) {
         0 => XattrMode::Any,
         linux::XATTR_CREATE => XattrMode::Create,
@@ -66,6 +67,7 @@ fn set(call: &Call<'_>, place: &Dentry) -> SysResult {
     hal::user::copy_from(&mut value, call.arg(2))?;
     place.writable()?;
     place.inode().set_xattr(&name, &value, mode)?;
+    notify::object(place, Change::ATTRIBUTES);
     Ok(0)
 }
 
@@ -80,12 +82,12 @@ fn give(bytes: &[u8], to: u64, size: u64) -> SysResult {
     Ok(bytes.len() as u64)
 }
 
-fn get(call: &Call<'_>, place: &Dentry) -> SysResult {
+fn get(call: &Call<'_>, place: &Arc<Dentry>) -> SysResult {
     let value = place.inode().xattr(&name(call)?)?;
     give(&value, call.arg(2), call.arg(3))
 }
 
-fn list(call: &Call<'_>, place: &Dentry) -> SysResult {
+fn list(call: &Call<'_>, place: &Arc<Dentry>) -> SysResult {
     let names = match place.inode().xattrs() {
         Ok(names) => names,
         // A file system without attributes has an empty list.
@@ -100,46 +102,47 @@ fn list(call: &Call<'_>, place: &Dentry) -> SysResult {
     give(&bytes, call.arg(1), call.arg(2))
 }
 
-fn remove(call: &Call<'_>, place: &Dentry) -> SysResult {
+fn remove(call: &Call<'_>, place: &Arc<Dentry>) -> SysResult {
     let name = name(call)?;
     place.writable()?;
     place.inode().remove_xattr(&name)?;
+    notify::object(place, Change::ATTRIBUTES);
     Ok(0)
 }
 
 fn setxattr(call: &mut Call<'_>) -> SysResult {
-    set(call, &*by_path(call, FollowLast::Yes)?)
+    set(call, &by_path(call, FollowLast::Yes)?)
 }
 fn lsetxattr(call: &mut Call<'_>) -> SysResult {
-    set(call, &*by_path(call, FollowLast::No)?)
+    set(call, &by_path(call, FollowLast::No)?)
 }
 fn fsetxattr(call: &mut Call<'_>) -> SysResult {
-    set(call, &*by_descriptor(call)?)
+    set(call, &by_descriptor(call)?)
 }
 fn getxattr(call: &mut Call<'_>) -> SysResult {
-    get(call, &*by_path(call, FollowLast::Yes)?)
+    get(call, &by_path(call, FollowLast::Yes)?)
 }
 fn lgetxattr(call: &mut Call<'_>) -> SysResult {
-    get(call, &*by_path(call, FollowLast::No)?)
+    get(call, &by_path(call, FollowLast::No)?)
 }
 fn fgetxattr(call: &mut Call<'_>) -> SysResult {
-    get(call, &*by_descriptor(call)?)
+    get(call, &by_descriptor(call)?)
 }
 fn listxattr(call: &mut Call<'_>) -> SysResult {
-    list(call, &*by_path(call, FollowLast::Yes)?)
+    list(call, &by_path(call, FollowLast::Yes)?)
 }
 fn llistxattr(call: &mut Call<'_>) -> SysResult {
-    list(call, &*by_path(call, FollowLast::No)?)
+    list(call, &by_path(call, FollowLast::No)?)
 }
 fn flistxattr(call: &mut Call<'_>) -> SysResult {
-    list(call, &*by_descriptor(call)?)
+    list(call, &by_descriptor(call)?)
 }
 fn removexattr(call: &mut Call<'_>) -> SysResult {
-    remove(call, &*by_path(call, FollowLast::Yes)?)
+    remove(call, &by_path(call, FollowLast::Yes)?)
 }
 fn lremovexattr(call: &mut Call<'_>) -> SysResult {
-    remove(call, &*by_path(call, FollowLast::No)?)
+    remove(call, &by_path(call, FollowLast::No)?)
 }
 fn fremovexattr(call: &mut Call<'_>) -> SysResult {
-    remove(call, &*by_descriptor(call)?)
+    remove(call, &by_descriptor(call)?)
 }
