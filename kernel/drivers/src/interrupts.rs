@@ -12,6 +12,11 @@ const MAX_SERVICES: usize = 64;
 pub trait Service: Send + Sync {
     /// Serves the interrupt `entry` (the number that was given to [`attach`]). Interrupts are off: no sleeping.
     fn interrupt(&self, entry: u16);
+
+    /// The vCPU that entry `entry` interrupts, where the device can choose.
+    fn cpu(&self, _entry: u16) -> usize {
+        0
+    }
 }
 
 struct Attached {

@@ -6,7 +6,7 @@
 use super::transport::Transport;
 use super::transport::mmio::{MmioPlace, MmioTransport};
 use super::transport::pci::PciTransport;
-use super::{VirtioError, block, console, device_type, entropy};
+use super::{VirtioError, block, console, device_type, entropy, net};
 use crate::pci;
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 use hal::addr::PhysAddr;
@@ -24,8 +24,12 @@ pub fn probe_all() {
     let mut started = Started::default();
     for function in pci::functions() {
         log::debug!("pci {} {:04x}:{:04x}", function.address, function.vendor, function.device);
-        if PciTransport::recognise(&function).is_some() {
+        if let Some(kind) = PciTransport::recognise(&function) {
             let place = format!("pci {}", function.address);
+            if kind == device_type::NET {
+                net::register(net::Found::Pci(function));
+                continue;
+            }
             match PciTransport::new(&function) {
                 Ok(transport) => started.start(&place, Arc::new(transport)),
                 Err(error) => report(&place, error),
@@ -56,6 +60,10 @@ impl Started {
                 let result = block::start(&name, transport.clone());
                 self.blocks += usize::from(result.is_ok());
                 result
+            }
+            device_type::NET => {
+                net::register(net::Found::Ready(transport));
+                return;
             }
             device_type::CONSOLE => console::start(transport.clone()),
             device_type::ENTROPY => entropy::start(transport.clone()),

@@ -9,6 +9,7 @@ mod block;
 mod console;
 mod discovery;
 mod entropy;
+mod net;
 pub mod queue;
 mod start;
 mod transport;
@@ -20,6 +21,7 @@ use queue::QueueError;
 
 /// Device types (section 5).
 mod device_type {
+    pub const NET: u32 = 1;
     pub const BLOCK: u32 = 2;
     pub const CONSOLE: u32 = 3;
     pub const ENTROPY: u32 = 4;

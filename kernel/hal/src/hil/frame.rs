@@ -6,7 +6,8 @@ use core::ptr::NonNull;
 
 /// Whose memory a frame is in. Implemented by drivers, called by the frames.
 pub trait FrameMemory: Send + Sync {
-    /// The piece after `slot` of a received frame: its slot and its bytes. `None` after the last.
+    /// The piece after `slot` of a received frame: its slot and its bytes. `None` after the last. Asked only for frames
+    /// whose first piece is not all of them.
     fn next_piece(&self, queue: u16, slot: u16) -> Option<(u16, NonNull<u8>, usize)>;
     /// The received frame whose first piece is `slot` is not needed any more.
     fn recycle(&self, queue: u16, slot: u16);
@@ -85,7 +86,14 @@ impl ReceivedFrame {
     /// All pieces in order.
     pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
         let first = (self.slot, self.start, self.first_bytes as usize);
-        core::iter::successors(Some(first), |(slot, ..)| self.owner.next_piece(self.queue, *slot)).map(
+        let has_more = self.first_bytes < self.about.len_bytes;
+        core::iter::successors(
+            Some(first),
+            move |(slot, ..)| {
+                if has_more { self.owner.next_piece(self.queue, *slot) } else { None }
+            },
+        )
+        .map(
             // SAFETY: `new`'s caller vouched for the owner's pieces.
             |(_, start, len)| unsafe { core::slice::from_raw_parts(start.as_ptr(), len) },
         )
@@ -143,11 +151,11 @@ impl TransmitBuffer {
         Self { owner, start, len_bytes, queue, slot }
     }
 
-    /// For its driver: the queue and the slot. The buffer is forgotten, not discarded.
-    pub fn into_slot(self) -> (u16, u16) {
-        let slot = (self.queue, self.slot);
+    /// For its driver: the queue, the slot and the length in bytes. The buffer is forgotten, not discarded.
+    pub fn into_parts(self) -> (u16, u16, u32) {
+        let parts = (self.queue, self.slot, self.len_bytes);
         core::mem::forget(self);
-        slot
+        parts
     }
 
     /// The queue that it was taken from and goes to.

@@ -54,6 +54,19 @@ impl FakeTransport {
         self.state().resets
     }
 
+    /// Lets the device do something now.
+    pub fn act<R>(&self, act: impl FnOnce(&mut Queues) -> R) -> R {
+        act(&mut self.state().queues)
+    }
+
+    /// Interrupts the driver.
+    pub fn interrupt(&self, entry: u16) {
+        let service = self.state().service.clone();
+        if let Some(service) = service {
+            service.interrupt(entry);
+        }
+    }
+
     /// Runs the device on its own thread until the guard drops: `behave` sees the queues again and again, while the
     /// driver lets the device run, and says whether to interrupt.
     pub fn run(self: &Arc<Self>, mut behave: impl FnMut(&mut Queues) -> bool + Send + 'static) -> Running {
@@ -132,6 +145,10 @@ impl Transport for FakeTransport {
     fn connect(&self, _name: &'static str, service: Arc<dyn Service>, _count: u16) -> Result<(), VirtioError> {
         self.state().service = Some(service);
         Ok(())
+    }
+    fn config_u16(&self, offset: usize) -> u16 {
+        let field = self.config.get(offset..).and_then(|rest| rest.first_chunk());
+        field.map_or(u16::MAX, |bytes| u16::from_le_bytes(*bytes))
     }
     fn config_u32(&self, offset: usize) -> u32 {
         let field = self.config.get(offset..).and_then(|rest| rest.first_chunk());

@@ -144,6 +144,9 @@ impl Transport for MmioTransport {
         let vector = interrupts::attach(name, acknowledge, ANY_ENTRY).ok_or(VirtioError::NoInterrupt)?;
         if irq::route_gsi(self.gsi, vector, self.trigger) { Ok(()) } else { Err(VirtioError::NoInterrupt) }
     }
+    fn config_u16(&self, offset: usize) -> u16 {
+        self.registers.read_u16(register::CONFIG + offset)
+    }
     fn config_u32(&self, offset: usize) -> u32 {
         self.registers.read_u32(register::CONFIG + offset)
     }

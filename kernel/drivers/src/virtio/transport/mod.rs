@@ -82,6 +82,8 @@ pub(crate) trait Transport: Send + Sync {
     /// Connects interrupts 0 to `count` (from [`Transport::entries`]) to `service`. Interrupts for which the transport
     /// cannot say which queue they are for have the entry [`ANY_ENTRY`].
     fn connect(&self, name: &'static str, service: Arc<dyn Service>, count: u16) -> Result<(), VirtioError>;
+    /// A 16-bit field of the device's configuration.
+    fn config_u16(&self, offset: usize) -> u16;
     /// A 32-bit field of the device's configuration.
     fn config_u32(&self, offset: usize) -> u32;
     /// Changes whenever the configuration does.

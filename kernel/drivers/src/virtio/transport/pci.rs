@@ -187,9 +187,12 @@ impl Transport for PciTransport {
         self.common.write_u16(common::CONFIG_VECTOR, NO_VECTOR);
         for entry in 0..count {
             let vector = interrupts::attach(name, service.clone(), entry).ok_or(VirtioError::NoInterrupt)?;
-            self.msix.set(entry, irq::msi_message(vector, 0));
+            self.msix.set(entry, irq::msi_message(vector, service.cpu(entry)));
         }
         Ok(())
+    }
+    fn config_u16(&self, offset: usize) -> u16 {
+        self.device.map_or(u16::MAX, |device| device.read_u16(offset))
     }
     fn config_u32(&self, offset: usize) -> u32 {
         self.device.map_or(u32::MAX, |device| device.read_u32(offset))

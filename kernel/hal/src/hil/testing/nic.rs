@@ -170,7 +170,7 @@ impl Nic for FakeNic {
         assert!(offload.segmentation.is_none() || offload.checksum.is_some(), "segmentation needs the checksum");
         let too_long = buffer.len() > usize::from(self.info.mtu_bytes) + super::super::nic::ETHERNET_HEADER_BYTES;
         assert!(!too_long || offload.segmentation.is_some(), "frame of {} bytes", buffer.len());
-        let (queue, slot) = buffer.into_slot();
+        let (queue, slot, _) = buffer.into_parts();
         let mut state = self.state();
         let bytes = state.lent.remove(&slot).expect("a buffer is lent").concat();
         state.statistics.transmit_frames += 1;
