@@ -25,6 +25,7 @@ pub mod entry;
 pub mod errno;
 pub mod file_context;
 mod fs_errno;
+mod netlink;
 pub mod notice;
 pub mod process;
 pub mod procfs;

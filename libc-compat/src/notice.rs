@@ -17,14 +17,3 @@ pub fn show(text: &str) {
         None => log::warn!("{text}"),
     }
 }
-
-/// As [`show`], but only the first time that this place in the code is reached.
-macro_rules! show_once {
-    ($text:expr) => {{
-        static SHOWN: core::sync::atomic::AtomicBool = core::sync::atomic::AtomicBool::new(false);
-        if !SHOWN.swap(true, core::sync::atomic::Ordering::Relaxed) {
-            $crate::notice::show($text);
-        }
-    }};
-}
-pub(crate) use show_once;

@@ -23,6 +23,8 @@ extern crate alloc;
 
 pub mod config;
 mod file;
+pub mod inet;
+pub mod interface;
 mod options;
 mod socket;
 pub mod unix;
@@ -30,5 +32,6 @@ pub mod unix;
 pub use file::SocketFile;
 pub use options::Options;
 pub use socket::{
-    Address, Ancillary, Credentials, Family, Kind, ReceiveFlags, Received, SendArguments, Shutdown, Socket,
+    Address, Ancillary, Credentials, Family, InetAddress, Kind, PacketInfo, ReceiveFlags, Received, SendArguments,
+    Shutdown, Socket,
 };

@@ -14,6 +14,7 @@ pub struct Options {
     /// SO_SNDBUF, as Linux gives it back (twice what was asked for).
     send_buffer: AtomicU32,
     receive_buffer: AtomicU32,
+    sizes_set: AtomicBool,
     /// Nanoseconds; 0: for ever.
     send_timeout_ns: AtomicU64,
     receive_timeout_ns: AtomicU64,
@@ -35,9 +36,17 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
+        Self::with_buffers(BUFFER_DEFAULT, BUFFER_DEFAULT)
+    }
+}
+
+impl Options {
+    /// With these sizes of buffers at first, bytes.
+    pub fn with_buffers(send: u32, receive: u32) -> Self {
         Self {
-            send_buffer: AtomicU32::new(BUFFER_DEFAULT),
-            receive_buffer: AtomicU32::new(BUFFER_DEFAULT),
+            send_buffer: AtomicU32::new(send),
+            receive_buffer: AtomicU32::new(receive),
+            sizes_set: AtomicBool::new(false),
             send_timeout_ns: AtomicU64::new(0),
             receive_timeout_ns: AtomicU64::new(0),
             pass_credentials: AtomicBool::new(false),
@@ -49,9 +58,34 @@ impl Default for Options {
             linger: AtomicU64::new(0),
         }
     }
-}
 
-impl Options {
+    /// Takes over what an accepted socket has from its listener.
+    pub fn inherit(&self, from: &Options) {
+        for (to, from) in [
+            (&self.reuse_address, &from.reuse_address),
+            (&self.reuse_port, &from.reuse_port),
+            (&self.keep_alive, &from.keep_alive),
+            (&self.out_of_band_inline, &from.out_of_band_inline),
+            (&self.sizes_set, &from.sizes_set),
+        ] {
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        for (to, from) in [
+            (&self.send_timeout_ns, &from.send_timeout_ns),
+            (&self.receive_timeout_ns, &from.receive_timeout_ns),
+            (&self.linger, &from.linger),
+        ] {
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        self.send_buffer.store(from.send_buffer(), Ordering::Relaxed);
+        self.receive_buffer.store(from.receive_buffer(), Ordering::Relaxed);
+    }
+
+    /// Whether the application chose a size of a buffer.
+    pub fn sizes_are_set(&self) -> bool {
+        self.sizes_set.load(Ordering::Relaxed)
+    }
+
     /// SO_SNDBUF.
     pub fn send_buffer(&self) -> u32 {
         self.send_buffer.load(Ordering::Relaxed)
@@ -60,6 +94,7 @@ impl Options {
     pub fn set_send_buffer(&self, bytes: u32) {
         let size = bytes.min(BUFFER_DEFAULT).saturating_mul(2).max(SEND_BUFFER_MIN);
         self.send_buffer.store(size, Ordering::Relaxed);
+        self.sizes_set.store(true, Ordering::Relaxed);
     }
     /// SO_RCVBUF.
     pub fn receive_buffer(&self) -> u32 {
@@ -69,6 +104,7 @@ impl Options {
     pub fn set_receive_buffer(&self, bytes: u32) {
         let size = bytes.min(BUFFER_DEFAULT).saturating_mul(2).max(RECEIVE_BUFFER_MIN);
         self.receive_buffer.store(size, Ordering::Relaxed);
+        self.sizes_set.store(true, Ordering::Relaxed);
     }
     /// SO_SNDTIMEO, nanoseconds; 0: for ever.
     pub fn send_timeout_ns(&self) -> u64 {

@@ -1,5 +1,6 @@
 //! What every family's sockets can do.
 
+use crate::inet::{Endpoint, Ip, Setting, Settings, TcpInfo};
 use crate::options::Options;
 use crate::unix::UnixAddress;
 use alloc::sync::Arc;
@@ -11,6 +12,12 @@ use fs::{Blocking, FsError, FsResult, OpenFile, PollSource, Readiness, Sink, Sou
 pub enum Family {
     /// Within the machine, by path or abstract name.
     Unix,
+    /// IPv4.
+    Inet,
+    /// IPv6, and IPv4 in mapped addresses.
+    Inet6,
+    /// Questions to the kernel about its network.
+    Netlink,
 }
 
 /// What a socket carries.
@@ -22,6 +29,8 @@ pub enum Kind {
     Datagram,
     /// Messages in order, over a connection.
     SeqPacket,
+    /// Packets as they travel.
+    Raw,
 }
 
 /// An address of any family.
@@ -31,6 +40,26 @@ pub enum Address {
     Unspecified,
     /// Of the UNIX family.
     Unix(UnixAddress),
+    /// Of the Internet families.
+    Inet(InetAddress),
+    /// Of the netlink family: a port's number and groups.
+    Netlink(u32, u32),
+}
+
+/// An Internet address and how it is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct InetAddress {
+    /// As one of IPv6.
+    pub v6: bool,
+    /// Address and port.
+    pub at: Endpoint,
+}
+
+impl InetAddress {
+    /// The name of an IPv6 socket that is not bound.
+    pub const fn unbound_v6() -> Self {
+        Self { v6: true, at: Endpoint::new(Ip::ANY_V6, 0) }
+    }
 }
 
 /// Who is at an end (SO_PEERCRED, SCM_CREDENTIALS).
@@ -51,6 +80,23 @@ pub struct Ancillary {
     pub files: Vec<Arc<OpenFile>>,
     /// The sender, as it says (SCM_CREDENTIALS).
     pub credentials: Option<Credentials>,
+    /// Of a datagram: where it came in, or where it shall leave.
+    pub packet: Option<PacketInfo>,
+}
+
+/// What is known of a received datagram, or wanted of one that is sent (IP_PKTINFO and its kin).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PacketInfo {
+    /// Its destination; of one to be sent, its source.
+    pub address: Ip,
+    /// Number of the interface; 0: any.
+    pub interface: u32,
+    /// Time to live; negative: as the socket has it.
+    pub ttl: i32,
+    /// Type of service; negative: as the socket has it.
+    pub tos: i32,
+    /// When it came, nanoseconds since 1970.
+    pub time_ns: u64,
 }
 
 impl Ancillary {
@@ -67,6 +113,10 @@ pub struct SendArguments {
     pub to: Option<Address>,
     /// What travels beside.
     pub ancillary: Ancillary,
+    /// The last byte is urgent (MSG_OOB).
+    pub urgent: bool,
+    /// More follows at once (MSG_MORE).
+    pub more: bool,
 }
 
 /// How to receive.
@@ -76,6 +126,8 @@ pub struct ReceiveFlags {
     pub peek: bool,
     /// Wait until the buffer is full (MSG_WAITALL; streams).
     pub wait_all: bool,
+    /// The urgent byte (MSG_OOB).
+    pub urgent: bool,
 }
 
 /// What was received.
@@ -111,6 +163,31 @@ pub trait Socket: Send + Sync + 'static {
     fn kind(&self) -> Kind;
     /// What setsockopt and getsockopt keep.
     fn options(&self) -> &Options;
+    /// The options of the Internet protocols; `None` where there are none.
+    fn settings(&self) -> Option<&Settings> {
+        None
+    }
+    /// One of them has been set, or SO_KEEPALIVE.
+    fn setting_changed(&self, which: Option<Setting>) {
+        let _ = which;
+    }
+    /// The number of its protocol (SO_PROTOCOL).
+    fn protocol(&self) -> u8 {
+        0
+    }
+    /// Joins or leaves a multicast group on an interface (0: of the system's choice).
+    fn membership(&self, join: bool, group: Ip, interface: u32) -> FsResult<()> {
+        let _ = (join, group, interface);
+        Err(FsError::NoProtocolOption)
+    }
+    /// The state of a TCP connection (TCP_INFO).
+    fn info(&self) -> Option<TcpInfo> {
+        None
+    }
+    /// Bytes that were sent and have not arrived (SIOCOUTQ).
+    fn unsent_bytes(&self) -> usize {
+        0
+    }
     /// Gives it a name.
     fn bind(&self, address: &Address) -> FsResult<()>;
     /// Lets others connect; `backlog` of them may wait to be accepted.
@@ -135,6 +212,10 @@ pub trait Socket: Send + Sync + 'static {
     fn local_address(&self) -> Address;
     /// The peer's name. Errors: `NotConnected`.
     fn peer_address(&self) -> FsResult<Address>;
+    /// The peer's name for accept(2), which also knows that of a peer who is gone.
+    fn accepted_from(&self) -> Option<Address> {
+        self.peer_address().ok()
+    }
     /// The peer's owner when the connection was made; `None` without one.
     fn peer_credentials(&self) -> Option<Credentials> {
         None

@@ -87,13 +87,25 @@ pub(super) fn sys() -> InodeRef {
             ]),
         ),
     ]);
-    let core = dir(vec![("somaxconn", fixed("4096\n"))]);
+    let core = dir(vec![
+        ("rmem_default", fixed("212992\n")),
+        ("rmem_max", fixed("212992\n")),
+        ("somaxconn", fixed("4096\n")),
+        ("wmem_default", fixed("212992\n")),
+        ("wmem_max", fixed("212992\n")),
+    ]);
     let ipv4 = dir(vec![
         ("ip_local_port_range", fixed("32768\t60999\n")),
+        ("tcp_congestion_control", fixed("cubic\n")),
+        ("tcp_fastopen", fixed("0\n")),
         ("tcp_fin_timeout", fixed("60\n")),
         ("tcp_keepalive_intvl", fixed("75\n")),
         ("tcp_keepalive_probes", fixed("9\n")),
         ("tcp_keepalive_time", fixed("7200\n")),
+        ("tcp_max_syn_backlog", fixed("4096\n")),
+        ("tcp_rmem", fixed("4096\t131072\t6291456\n")),
+        ("tcp_syncookies", fixed("0\n")),
+        ("tcp_wmem", fixed("4096\t16384\t4194304\n")),
     ]);
     dir(vec![("fs", fs), ("kernel", kernel), ("net", dir(vec![("core", core), ("ipv4", ipv4)])), ("vm", vm)])
 }

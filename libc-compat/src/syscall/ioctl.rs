@@ -22,13 +22,15 @@ fn ioctl(call: &mut Call<'_>) -> SysResult {
         codes::FIONBIO => set_flag(call, &file, StatusFlags::NONBLOCK)?,
         codes::FIOASYNC => set_flag(call, &file, StatusFlags::ASYNC)?,
         codes::FIONREAD => call.ptr::<i32>(2).write(pending(&file)?)?,
-        // How much a socket or terminal has not sent yet: nothing stays here.
-        codes::TIOCOUTQ if file.file().is_terminal() || file.metadata().kind == FileKind::Socket => {
-            call.ptr::<i32>(2).write(0)?;
-        }
+        // How much a terminal has not sent yet: nothing stays here.
+        codes::TIOCOUTQ if file.file().is_terminal() => call.ptr::<i32>(2).write(0)?,
         codes::FIGETBSZ => call.ptr::<i32>(2).write(file.metadata().block_bytes as i32)?,
         request if file.file().is_terminal() => return terminal_request(call, request),
-        request => return Err(refusal(&file, request)),
+        request => {
+            let socket = file.downcast::<net::SocketFile>().map(net::SocketFile::socket);
+            let answer = socket.and_then(|socket| super::interface::request(call, &**socket, request));
+            return answer.unwrap_or_else(|| Err(refusal(&file, request)));
+        }
     }
     Ok(0)
 }

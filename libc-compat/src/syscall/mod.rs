@@ -25,6 +25,7 @@ pub mod process;
 pub mod sched_params;
 pub mod signal;
 pub mod socket;
+pub(crate) use socket::interface;
 pub mod space;
 pub mod stat;
 pub mod system;

@@ -1,6 +1,8 @@
 //! Sockets (socket(7), unix(7)): making, naming, connecting. What travels over them is in `message`, options in `option`.
 
 mod address;
+mod inet_option;
+pub(crate) mod interface;
 mod message;
 mod option;
 
@@ -12,8 +14,11 @@ use address::{read_address, write_address};
 use alloc::sync::Arc;
 use fs::{Blocking, OpenFile, StatusFlags};
 use linux_raw_sys::{general as linux, net as codes};
+use crate::netlink;
+use net::inet::tcp::TcpSocket;
+use net::inet::udp::UdpSocket;
 use net::unix::{UnixAddress, UnixSocket};
-use net::{Address, Credentials, Kind, Shutdown, Socket, SocketFile};
+use net::{Address, Credentials, Family, Kind, Shutdown, Socket, SocketFile};
 
 /// The rows of this family.
 pub const ROWS: &[Row] = &[
@@ -76,13 +81,26 @@ impl Handle {
 
 fn socket(call: &mut Call<'_>) -> SysResult {
     let flags = call.uint(1) & TYPE_FLAGS;
-    let kind = decode(call)?;
-    let socket = UnixSocket::new(kind, owner(call));
+    let socket: Arc<dyn Socket> = match decode(call)? {
+        What::Unix(kind) => UnixSocket::new(kind, owner(call)),
+        What::Netlink => netlink::RouteSocket::new(call.process().pid()),
+        What::Inet(v6, Kind::Stream, _) => TcpSocket::new(v6),
+        What::Inet(v6, Kind::Raw, protocol) => UdpSocket::raw(v6, protocol),
+        What::Inet(v6, _, _) => UdpSocket::new(v6),
+    };
     call.process().files.insert(SocketFile::open(socket, status(flags)), on_exec(flags & linux::O_CLOEXEC != 0))
 }
 
+/// What socket(2) is to make.
+enum What {
+    Unix(Kind),
+    /// Whether of IPv6; the kind; the protocol.
+    Inet(bool, Kind, u8),
+    Netlink,
+}
+
 /// Family, type and protocol of the first three arguments.
-fn decode(call: &Call<'_>) -> Result<Kind, Errno> {
+fn decode(call: &Call<'_>) -> Result<What, Errno> {
     const TYPE_MAX: u32 = 11;
     let kind = call.uint(1) & !TYPE_FLAGS;
     if kind >= TYPE_MAX {
@@ -90,10 +108,14 @@ fn decode(call: &Call<'_>) -> Result<Kind, Errno> {
     }
     match call.uint(0) {
         AF_UNIX => {}
-        codes::AF_INET | codes::AF_INET6 => {
-            unsupported!("sockets of the Internet (there is no network yet), family", call.arg(0));
-            crate::notice::show_once!("this Demitasse has no network yet: the program was refused an Internet socket");
-            return Err(Errno::EAFNOSUPPORT);
+        codes::AF_INET => return decode_inet(false, kind, call.uint(2)),
+        codes::AF_INET6 => return decode_inet(true, kind, call.uint(2)),
+        codes::AF_NETLINK => {
+            return match (kind, call.uint(2)) {
+                (codes::SOCK_RAW | codes::SOCK_DGRAM, 0) => Ok(What::Netlink),
+                (codes::SOCK_RAW | codes::SOCK_DGRAM, _) => Err(Errno::EPROTONOSUPPORT),
+                _ => Err(Errno::ESOCKTNOSUPPORT),
+            };
         }
         family => {
             unsupported!("socket family", family);
@@ -104,12 +126,30 @@ fn decode(call: &Call<'_>) -> Result<Kind, Errno> {
         return Err(Errno::EPROTONOSUPPORT);
     }
     match kind {
-        codes::SOCK_STREAM => Ok(Kind::Stream),
+        codes::SOCK_STREAM => Ok(What::Unix(Kind::Stream)),
         // Linux makes a raw UNIX socket one of datagrams.
-        codes::SOCK_DGRAM | codes::SOCK_RAW => Ok(Kind::Datagram),
-        codes::SOCK_SEQPACKET => Ok(Kind::SeqPacket),
+        codes::SOCK_DGRAM | codes::SOCK_RAW => Ok(What::Unix(Kind::Datagram)),
+        codes::SOCK_SEQPACKET => Ok(What::Unix(Kind::SeqPacket)),
         _ => Err(Errno::ESOCKTNOSUPPORT),
     }
+}
+
+fn decode_inet(v6: bool, kind: u32, protocol: u32) -> Result<What, Errno> {
+    const PROTOCOLS: u32 = 256;
+    if protocol >= PROTOCOLS {
+        return Err(Errno::EINVAL);
+    }
+    let (kind, own) = match kind {
+        codes::SOCK_STREAM => (Kind::Stream, codes::IPPROTO_TCP as u32),
+        codes::SOCK_DGRAM => (Kind::Datagram, codes::IPPROTO_UDP as u32),
+        codes::SOCK_RAW if protocol == 0 => return Err(Errno::EPROTONOSUPPORT),
+        codes::SOCK_RAW => (Kind::Raw, protocol),
+        _ => return Err(Errno::ESOCKTNOSUPPORT),
+    };
+    if protocol != 0 && protocol != own {
+        return Err(Errno::EPROTONOSUPPORT);
+    }
+    Ok(What::Inet(v6, kind, own as u8))
 }
 
 fn status(flags: u32) -> StatusFlags {
@@ -118,7 +158,10 @@ fn status(flags: u32) -> StatusFlags {
 
 fn socketpair(call: &mut Call<'_>) -> SysResult {
     let flags = call.uint(1) & TYPE_FLAGS;
-    let kind = decode(call);
+    let kind = decode(call).and_then(|what| match what {
+        What::Unix(kind) => Ok(kind),
+        _ => Err(Errno::EOPNOTSUPP),
+    });
     // Linux chooses and stores the numbers before it looks at the protocol: a refused call has written them too.
     let pair = UnixSocket::pair(*kind.as_ref().unwrap_or(&Kind::Stream), owner(call));
     let pair = pair.map(|socket| SocketFile::open(socket, status(flags)));
@@ -136,7 +179,8 @@ fn socketpair(call: &mut Call<'_>) -> SysResult {
 fn bind(call: &mut Call<'_>) -> SysResult {
     let handle = Handle::get(call, call.int(0))?;
     let socket = handle.socket();
-    let address = match address::decode(&read_address(call.arg(1), call.int(2))?)? {
+    let raw = read_address(call.arg(1), call.int(2))?;
+    let address = match decode_for(&**socket, &raw)? {
         address::Raw::Path(path) => {
             if !matches!(socket.local_address(), Address::Unix(UnixAddress::Unnamed)) {
                 return Err(Errno::EINVAL);
@@ -148,6 +192,17 @@ fn bind(call: &mut Call<'_>) -> SysResult {
     };
     socket.bind(&address)?;
     Ok(0)
+}
+
+/// An address for a socket: one of another family is refused before it is looked at (EAFNOSUPPORT).
+fn decode_for<'a>(socket: &dyn Socket, raw: &'a [u8]) -> Result<address::Raw<'a>, Errno> {
+    let inet = matches!(socket.family(), Family::Inet | Family::Inet6);
+    match address::decode(raw) {
+        Ok(address::Raw::Inet(_) | address::Raw::Unspecified) if inet => address::decode(raw),
+        Ok(_) if inet => Err(Errno::EAFNOSUPPORT),
+        Err(Errno::EINVAL) if inet && raw.len() >= 16 && address::is_foreign(raw) => Err(Errno::EAFNOSUPPORT),
+        result => result,
+    }
 }
 
 fn listen(call: &mut Call<'_>) -> SysResult {
@@ -172,8 +227,8 @@ fn accept_with(call: &Call<'_>, flags: u32) -> SysResult {
     let listener = handle.socket();
     let timeout_ns = listener.options().receive_timeout_ns();
     let socket = listener.accept(handle.blocking()).map_err(|error| Handle::interrupted(error.into(), timeout_ns))?;
-    // The peer may be gone already: then it has no name.
-    let peer = socket.peer_address().unwrap_or(Address::Unix(UnixAddress::Unnamed));
+    // The peer may be gone already: then a UNIX one has no name.
+    let peer = socket.accepted_from().unwrap_or(Address::Unix(UnixAddress::Unnamed));
     let file = SocketFile::open(socket, status(flags));
     if call.arg(1) != 0 {
         write_address(&peer, call.ptr(1), call.ptr(2))?;
@@ -184,8 +239,8 @@ fn accept_with(call: &Call<'_>, flags: u32) -> SysResult {
 fn connect(call: &mut Call<'_>) -> SysResult {
     let handle = Handle::get(call, call.int(0))?;
     let raw = read_address(call.arg(1), call.int(2))?;
-    let address = address::resolve(&call.process().files, address::decode(&raw)?)?;
     let socket = handle.socket();
+    let address = address::resolve(&call.process().files, decode_for(&**socket, &raw)?)?;
     let timeout_ns = socket.options().send_timeout_ns();
     socket
         .connect(&address, owner(call), handle.blocking())

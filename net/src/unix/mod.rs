@@ -147,7 +147,7 @@ impl UnixSocket {
     fn unix(address: &Address) -> FsResult<&UnixAddress> {
         match address {
             Address::Unix(address) => Ok(address),
-            Address::Unspecified => Err(FsError::Invalid),
+            _ => Err(FsError::Invalid),
         }
     }
 }
@@ -232,14 +232,14 @@ impl Socket for UnixSocket {
         match self.kind {
             Kind::Stream => self.send_bytes(source, arguments, patience),
             Kind::SeqPacket => self.send_packet(source, arguments, patience),
-            Kind::Datagram => self.send_datagram(source, arguments, patience),
+            Kind::Datagram | Kind::Raw => self.send_datagram(source, arguments, patience),
         }
     }
     fn receive(&self, sink: &mut dyn Sink, flags: ReceiveFlags, blocking: Blocking) -> FsResult<Received> {
         let patience = self.options.receive_patience(blocking);
         match self.kind {
             Kind::Stream => self.receive_bytes(sink, flags, patience),
-            Kind::SeqPacket | Kind::Datagram => self.receive_message(sink, flags, patience),
+            Kind::SeqPacket | Kind::Datagram | Kind::Raw => self.receive_message(sink, flags, patience),
         }
     }
     fn shutdown(&self, how: Shutdown) -> FsResult<()> {

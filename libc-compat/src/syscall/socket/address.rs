@@ -1,4 +1,4 @@
-//! `struct sockaddr_un` and back (unix(7), "Address format").
+//! `struct sockaddr` of every family and back (unix(7), ip(7), ipv6(7), netlink(7)).
 
 use crate::Errno;
 use crate::file_context::FileContext;
@@ -6,7 +6,8 @@ use crate::uaccess::{UserPtr, UserSlice};
 use alloc::vec::Vec;
 use fs::{FileKind, FollowLast, FsError, NewNode};
 use linux_raw_sys::{general as linux, net as codes};
-use net::Address;
+use net::inet::{Endpoint, Ip};
+use net::{Address, InetAddress};
 use net::unix::UnixAddress;
 
 /// Bytes of the family in front.
@@ -26,6 +27,42 @@ pub enum Raw<'a> {
     Abstract(&'a [u8]),
     /// A path without NUL.
     Path(&'a [u8]),
+    /// An Internet address.
+    Inet(InetAddress),
+    /// A netlink port and groups.
+    Netlink(u32, u32),
+}
+
+/// Bytes of a `struct sockaddr_in`.
+const INET_LEN: usize = 16;
+/// Bytes of a `struct sockaddr_in6` up to and with the address; the scope behind it may be missing.
+const INET6_LEN_MIN: usize = 24;
+
+fn inet(bytes: &[u8]) -> Option<InetAddress> {
+    let address: [u8; 4] = bytes.get(4..8)?.try_into().ok()?;
+    if bytes.len() < INET_LEN {
+        return None;
+    }
+    let port = u16::from_be_bytes([bytes[2], bytes[3]]);
+    Some(InetAddress { v6: false, at: Endpoint::new(Ip::from_v4_bytes(address), port) })
+}
+
+fn inet6(bytes: &[u8]) -> Option<InetAddress> {
+    let address: [u8; 16] = bytes.get(8..INET6_LEN_MIN)?.try_into().ok()?;
+    let port = u16::from_be_bytes([bytes[2], bytes[3]]);
+    let scope = bytes.get(24..28).map_or(0, |scope| u32::from_ne_bytes([scope[0], scope[1], scope[2], scope[3]]));
+    Some(InetAddress { v6: true, at: Endpoint { ip: Ip::from_bytes(address), port, scope } })
+}
+
+fn netlink(bytes: &[u8]) -> Option<Raw<'static>> {
+    let word = |at: usize| Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+    Some(Raw::Netlink(word(4)?, word(8)?))
+}
+
+/// Whether the family is none that there are addresses of.
+pub fn is_foreign(bytes: &[u8]) -> bool {
+    let family = u32::from(u16::from_ne_bytes([bytes[0], bytes[1]]));
+    !matches!(family, codes::AF_INET | codes::AF_INET6)
 }
 
 /// Copies an address from the application (EINVAL, EFAULT).
@@ -43,6 +80,9 @@ pub fn decode(bytes: &[u8]) -> Result<Raw<'_>, Errno> {
     let (family, name) = bytes.split_at_checked(FAMILY_LEN).ok_or(Errno::EINVAL)?;
     match u32::from(u16::from_ne_bytes([family[0], family[1]])) {
         codes::AF_UNSPEC => Ok(Raw::Unspecified),
+        codes::AF_INET => inet(bytes).map(Raw::Inet).ok_or(Errno::EINVAL),
+        codes::AF_INET6 => inet6(bytes).map(Raw::Inet).ok_or(Errno::EINVAL),
+        codes::AF_NETLINK => netlink(bytes).ok_or(Errno::EINVAL),
         codes::AF_UNIX if bytes.len() > UNIX_LEN => Err(Errno::EINVAL),
         codes::AF_UNIX => Ok(match name.split_first() {
             None => Raw::Unnamed,
@@ -57,6 +97,8 @@ pub fn decode(bytes: &[u8]) -> Result<Raw<'_>, Errno> {
 pub fn resolve(files: &FileContext, raw: Raw<'_>) -> Result<Address, Errno> {
     let unix = match raw {
         Raw::Unspecified => return Ok(Address::Unspecified),
+        Raw::Inet(address) => return Ok(Address::Inet(address)),
+        Raw::Netlink(port, groups) => return Ok(Address::Netlink(port, groups)),
         Raw::Unnamed => UnixAddress::Unnamed,
         Raw::Abstract(name) => UnixAddress::Abstract(name.to_vec()),
         Raw::Path(path) => {
@@ -85,6 +127,24 @@ pub fn encode(address: &Address) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(UNIX_LEN);
     match address {
         Address::Unspecified => bytes.extend_from_slice(&(codes::AF_UNSPEC as u16).to_ne_bytes()),
+        Address::Inet(InetAddress { v6: false, at }) => {
+            bytes.extend_from_slice(&(codes::AF_INET as u16).to_ne_bytes());
+            bytes.extend_from_slice(&at.port.to_be_bytes());
+            bytes.extend_from_slice(&at.ip.bytes()[12..]);
+            bytes.resize(INET_LEN, 0);
+        }
+        Address::Inet(InetAddress { v6: true, at }) => {
+            bytes.extend_from_slice(&(codes::AF_INET6 as u16).to_ne_bytes());
+            bytes.extend_from_slice(&at.port.to_be_bytes());
+            bytes.extend_from_slice(&[0; 4]);
+            bytes.extend_from_slice(&at.ip.bytes());
+            bytes.extend_from_slice(&at.scope.to_ne_bytes());
+        }
+        Address::Netlink(port, groups) => {
+            bytes.extend_from_slice(&codes::AF_NETLINK.to_ne_bytes());
+            bytes.extend_from_slice(&port.to_ne_bytes());
+            bytes.extend_from_slice(&groups.to_ne_bytes());
+        }
         Address::Unix(unix) => {
             bytes.extend_from_slice(&(codes::AF_UNIX as u16).to_ne_bytes());
             match unix {

@@ -1,7 +1,7 @@
 //! Sending and receiving: send and recv in all their forms, and what travels beside the bytes (cmsg(3)).
 
-use super::address::{decode, encode, read_address, resolve, write_address};
-use super::{Handle, owner};
+use super::address::{encode, read_address, resolve, write_address};
+use super::{Handle, decode_for, inet_option, owner};
 use crate::syscall::file::written;
 use crate::syscall::open::on_exec;
 use crate::syscall::poll::deadline_after;
@@ -10,10 +10,11 @@ use crate::syscall::{Call, Errno, SysResult};
 use crate::uaccess::{UserPtr, UserSlice, plain};
 use crate::unsupported;
 use crate::user_io::{self, UserVec};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use fs::{Blocking, FsError, Sink, Source};
 use linux_raw_sys::net as codes;
-use net::{Address, Ancillary, Credentials, ReceiveFlags, Received, SendArguments};
+use net::{Address, Ancillary, Credentials, Family, Kind, ReceiveFlags, Received, SendArguments, Socket};
 
 const MSG_OOB: u32 = codes::MSG_OOB;
 const MSG_PEEK: u32 = codes::MSG_PEEK;
@@ -22,6 +23,7 @@ const MSG_TRUNC: u32 = codes::MSG_TRUNC;
 const MSG_DONTWAIT: u32 = codes::MSG_DONTWAIT;
 const MSG_WAITALL: u32 = codes::MSG_WAITALL;
 const MSG_ERRQUEUE: u32 = codes::MSG_ERRQUEUE;
+const MSG_MORE: u32 = codes::MSG_MORE;
 const MSG_NOSIGNAL: u32 = codes::MSG_NOSIGNAL;
 const MSG_WAITFORONE: u32 = 0x10000;
 const MSG_CMSG_CLOEXEC: u32 = codes::MSG_CMSG_CLOEXEC;
@@ -61,12 +63,16 @@ struct MultiHeader {
 }
 plain!(MultiHeader);
 
+fn is_inet(socket: &Arc<dyn Socket>) -> bool {
+    matches!(socket.family(), Family::Inet | Family::Inet6)
+}
+
 fn blocking(handle: &Handle, flags: u32) -> Blocking {
     if flags & MSG_DONTWAIT != 0 { Blocking::Never } else { handle.blocking() }
 }
 
 /// The destination behind a pointer, if one is given.
-fn destination(call: &Call<'_>, pointer: u64, len: i32) -> Result<Option<Address>, Errno> {
+fn destination(call: &Call<'_>, handle: &Handle, pointer: u64, len: i32) -> Result<Option<Address>, Errno> {
     if pointer == 0 {
         return Ok(None);
     }
@@ -74,7 +80,13 @@ fn destination(call: &Call<'_>, pointer: u64, len: i32) -> Result<Option<Address
     if bytes.is_empty() {
         return Ok(None);
     }
-    match resolve(&call.process().files, decode(&bytes)?)? {
+    let socket = handle.socket();
+    if is_inet(socket) && socket.kind() == Kind::Stream {
+        // A connection has its destination.
+        return Ok(None);
+    }
+    match resolve(&call.process().files, decode_for(&**socket, &bytes)?)? {
+        Address::Unspecified if socket.family() == Family::Inet => Err(Errno::EAFNOSUPPORT),
         Address::Unspecified => Err(Errno::EINVAL),
         address => Ok(Some(address)),
     }
@@ -82,13 +94,20 @@ fn destination(call: &Call<'_>, pointer: u64, len: i32) -> Result<Option<Address
 
 /// Sends; a broken pipe raises SIGPIPE unless MSG_NOSIGNAL is given.
 fn send(call: &Call<'_>, handle: &Handle, source: &mut dyn Source, arguments: SendArguments, flags: u32) -> SysResult {
-    if flags & MSG_OOB != 0 {
-        unsupported!("send MSG_OOB on a UNIX socket", flags);
-        return Err(Errno::EOPNOTSUPP);
-    }
     let socket = handle.socket();
+    let inet = is_inet(socket);
+    let stream = socket.kind() == Kind::Stream;
+    let mut arguments = arguments;
+    if flags & MSG_OOB != 0 {
+        if !inet || !stream {
+            unsupported!("send MSG_OOB on a socket that is not TCP", flags);
+            return Err(Errno::EOPNOTSUPP);
+        }
+        arguments.urgent = true;
+    }
+    arguments.more = flags & MSG_MORE != 0;
     match socket.send(source, arguments, blocking(handle, flags)) {
-        Err(FsError::BrokenPipe) if flags & MSG_NOSIGNAL != 0 => Err(Errno::EPIPE),
+        Err(FsError::BrokenPipe) if flags & MSG_NOSIGNAL != 0 || inet && !stream => Err(Errno::EPIPE),
         result => {
             let timeout_ns = socket.options().send_timeout_ns();
             written(call, result).map_err(|error| Handle::interrupted(error, timeout_ns))
@@ -99,7 +118,7 @@ fn send(call: &Call<'_>, handle: &Handle, source: &mut dyn Source, arguments: Se
 pub fn sendto(call: &mut Call<'_>) -> SysResult {
     let handle = Handle::get(call, call.int(0))?;
     let mut buffer = user_io::buffer(call.arg(1), call.arg(2))?;
-    let to = destination(call, call.arg(4), call.int(5))?;
+    let to = destination(call, &handle, call.arg(4), call.int(5))?;
     send(call, &handle, &mut buffer, SendArguments { to, ..SendArguments::default() }, call.uint(3))
 }
 
@@ -113,14 +132,14 @@ fn send_message(call: &Call<'_>, handle: &Handle, header: &MessageHeader, flags:
     if header.iov_len > user_io::IOVEC_MAX as u64 {
         return Err(Errno::EMSGSIZE);
     }
-    let to = destination(call, header.name, header.name_len)?;
-    let ancillary = read_control(call, header)?;
+    let to = destination(call, handle, header.name, header.name_len)?;
+    let ancillary = read_control(call, handle, header)?;
     let mut buffers = UserVec::read(header.iov, header.iov_len)?;
-    send(call, handle, &mut buffers, SendArguments { to, ancillary }, flags)
+    send(call, handle, &mut buffers, SendArguments { to, ancillary, ..SendArguments::default() }, flags)
 }
 
 /// Reads the control messages (EINVAL, EBADF, ENOBUFS).
-fn read_control(call: &Call<'_>, header: &MessageHeader) -> Result<Ancillary, Errno> {
+fn read_control(call: &Call<'_>, handle: &Handle, header: &MessageHeader) -> Result<Ancillary, Errno> {
     let mut ancillary = Ancillary::default();
     if header.control_len == 0 || header.control == 0 {
         return Ok(ancillary);
@@ -142,6 +161,8 @@ fn read_control(call: &Call<'_>, header: &MessageHeader) -> Result<Ancillary, Er
         match (level, kind) {
             (codes::SOL_SOCKET, codes::SCM_RIGHTS) => read_files(call, data, &mut ancillary)?,
             (codes::SOL_SOCKET, codes::SCM_CREDENTIALS) => ancillary.credentials = Some(read_credentials(call, data)?),
+            (codes::SOL_SOCKET, _) if is_inet(handle.socket()) => return Err(Errno::EINVAL),
+            (level, kind) if is_inet(handle.socket()) => inet_option::read_control(level, kind, data, &mut ancillary)?,
             _ => {
                 unsupported!("control message", u64::from(level) << 32 | u64::from(kind));
                 return Err(Errno::EINVAL);
@@ -175,7 +196,8 @@ fn read_credentials(call: &Call<'_>, data: &[u8]) -> Result<Credentials, Errno> 
 
 /// Receives into `sink`; what is missing for the flags that the caller sees comes with it.
 fn receive(handle: &Handle, sink: &mut dyn Sink, flags: u32) -> Result<Received, Errno> {
-    if flags & MSG_OOB != 0 {
+    let urgent = flags & MSG_OOB != 0;
+    if urgent && !is_inet(handle.socket()) {
         return Err(Errno::EINVAL);
     }
     if flags & MSG_ERRQUEUE != 0 {
@@ -183,9 +205,27 @@ fn receive(handle: &Handle, sink: &mut dyn Sink, flags: u32) -> Result<Received,
         return Err(Errno::EAGAIN);
     }
     let socket = handle.socket();
-    let how = ReceiveFlags { peek: flags & MSG_PEEK != 0, wait_all: flags & MSG_WAITALL != 0 };
+    let how = ReceiveFlags { peek: flags & MSG_PEEK != 0, wait_all: flags & MSG_WAITALL != 0, urgent };
     let timeout_ns = socket.options().receive_timeout_ns();
+    // With MSG_TRUNC a TCP socket's bytes go nowhere (tcp(7)).
+    let mut nowhere = Nowhere(sink.remaining());
+    let away = flags & (MSG_TRUNC | MSG_PEEK) == MSG_TRUNC && is_inet(socket) && socket.kind() == Kind::Stream;
+    let sink: &mut dyn Sink = if away { &mut nowhere } else { sink };
     socket.receive(sink, how, blocking(handle, flags)).map_err(|error| Handle::interrupted(error.into(), timeout_ns))
+}
+
+/// A destination that forgets.
+struct Nowhere(usize);
+
+impl Sink for Nowhere {
+    fn put(&mut self, bytes: &[u8]) -> Result<usize, FsError> {
+        let count = bytes.len().min(self.0);
+        self.0 -= count;
+        Ok(count)
+    }
+    fn remaining(&self) -> usize {
+        self.0
+    }
 }
 
 /// The result of a receive: with MSG_TRUNC a message's own length.
@@ -235,9 +275,13 @@ fn receive_message(call: &Call<'_>, handle: &Handle, header: &mut MessageHeader,
     let mut control = Control { to: UserSlice::new(header.control, header.control_len as usize), used: 0, cut: false };
     if handle.socket().options().pass_credentials.load(core::sync::atomic::Ordering::Relaxed) {
         let sender = received.ancillary.credentials.unwrap_or(Credentials { pid: 0, uid: 65534, gid: 65534 });
-        control.put(codes::SCM_CREDENTIALS, &[sender.pid as i32, sender.uid as i32, sender.gid as i32])?;
+        control.put(codes::SOL_SOCKET, codes::SCM_CREDENTIALS, &[sender.pid as i32, sender.uid as i32, sender.gid as i32])?;
     }
     control.put_files(call, &received.ancillary, flags)?;
+    if let (Some(packet), Some(settings)) = (&received.ancillary.packet, handle.socket().settings()) {
+        let v6 = handle.socket().family() == Family::Inet6;
+        inet_option::put_control(packet, settings, v6, &mut |level, kind, words| control.put(level, kind, words))?;
+    }
     header.control_len = control.used;
     header.flags = shown | if control.cut { MSG_CTRUNC } else { 0 };
     Ok(length(&received, flags))
@@ -257,7 +301,7 @@ impl Control {
         self.to.len().saturating_sub(CONTROL_HEADER) / 4
     }
 
-    fn put(&mut self, kind: u32, words: &[i32]) -> Result<(), Errno> {
+    fn put(&mut self, level: u32, kind: u32, words: &[i32]) -> Result<(), Errno> {
         if self.to.len() < CONTROL_HEADER {
             self.cut = true;
             return Ok(());
@@ -267,7 +311,7 @@ impl Control {
         let len = CONTROL_HEADER + fits * 4;
         let mut bytes = Vec::with_capacity(len.next_multiple_of(8));
         bytes.extend_from_slice(&(len as u64).to_ne_bytes());
-        bytes.extend_from_slice(&codes::SOL_SOCKET.to_ne_bytes());
+        bytes.extend_from_slice(&level.to_ne_bytes());
         bytes.extend_from_slice(&kind.to_ne_bytes());
         for word in &words[..fits] {
             bytes.extend_from_slice(&word.to_ne_bytes());
@@ -296,7 +340,7 @@ impl Control {
         if numbers.is_empty() {
             return Ok(());
         }
-        self.put(codes::SCM_RIGHTS, &numbers).inspect_err(|_| {
+        self.put(codes::SOL_SOCKET, codes::SCM_RIGHTS, &numbers).inspect_err(|_| {
             for &number in &numbers {
                 let _ = files.close(number);
             }

@@ -1,0 +1,92 @@
+//! ICMP and ICMPv6 (RFC 792, RFC 4443): echoes, and what raw sockets send and get.
+
+use super::address::{Endpoint, Ip};
+use super::udp::deliver::{Arrival, deliver_raw};
+use crate::socket::PacketInfo;
+use alloc::vec::Vec;
+
+/// ICMP's protocol number.
+pub const ICMP: u8 = 1;
+/// ICMPv6's.
+pub const ICMP_V6: u8 = 58;
+
+const ECHO: u8 = 8;
+const ECHO_REPLY: u8 = 0;
+const ECHO_V6: u8 = 128;
+const ECHO_REPLY_V6: u8 = 129;
+
+/// The sum of RFC 1071, not inverted, over `bytes` and what was summed before.
+pub(crate) fn sum(bytes: &[u8], before: u64) -> u64 {
+    let mut sum = before;
+    let mut pairs = bytes.chunks_exact(2);
+    for pair in &mut pairs {
+        sum += u64::from(u16::from_be_bytes([pair[0], pair[1]]));
+    }
+    if let [last] = pairs.remainder() {
+        sum += u64::from(*last) << 8;
+    }
+    sum
+}
+
+/// The 16 bits of a sum.
+pub(crate) fn fold(mut sum: u64) -> u16 {
+    while sum >> 16 != 0 {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    sum as u16
+}
+
+/// The sum of a pseudo header (RFC 9293, 3.1; RFC 8200, 8.1).
+pub(crate) fn pseudo_sum(protocol: u8, from: Ip, to: Ip, len: usize) -> u64 {
+    let (from, to) = (from.bytes(), to.bytes());
+    let front = if to[..12] == Ip::ANY_V4.bytes()[..12] { 12 } else { 0 };
+    sum(&from[front..], sum(&to[front..], 0)) + u64::from(protocol) + len as u64
+}
+
+/// Fills in the checksum that the kernel owes a raw socket: of ICMPv6 always, of others where IPV6_CHECKSUM says.
+pub(crate) fn fill_checksum(protocol: u8, place: i32, from: Ip, to: Ip, bytes: &mut [u8]) {
+    let place = match (to.is_v4(), protocol) {
+        (true, _) => return,
+        (false, ICMP_V6) => 2,
+        _ if place >= 0 => place as usize,
+        _ => return,
+    };
+    if let Some([high, low]) = bytes.get(place..place + 2) {
+        let _ = (high, low);
+        bytes[place..place + 2].fill(0);
+        let total = sum(bytes, pseudo_sum(protocol, from, to, bytes.len()));
+        bytes[place..place + 2].copy_from_slice(&(!fold(total)).to_be_bytes());
+    }
+}
+
+/// A packet has arrived: raw sockets get it, and an echo request its answer. `reply` sends the answer.
+pub(crate) fn arrived_with(protocol: u8, arrival: &Arrival<'_>, reply: &mut dyn FnMut(&Arrival<'_>)) {
+    deliver_raw(protocol, arrival);
+    let Some(&kind) = arrival.bytes.first() else { return };
+    let answer = match (protocol, kind) {
+        (ICMP, ECHO) => ECHO_REPLY,
+        (ICMP_V6, ECHO_V6) => ECHO_REPLY_V6,
+        _ => return,
+    };
+    if arrival.bytes.len() < 8 || arrival.to.ip.is_multicast() || arrival.to.ip.is_broadcast() {
+        return;
+    }
+    let mut bytes = Vec::new();
+    if bytes.try_reserve_exact(arrival.bytes.len()).is_err() {
+        return;
+    }
+    bytes.extend_from_slice(arrival.bytes);
+    bytes[0] = answer;
+    bytes[2..4].fill(0);
+    let (from, to) = (arrival.to.ip, arrival.from.ip);
+    let before = if protocol == ICMP { 0 } else { pseudo_sum(protocol, from, to, bytes.len()) };
+    let check = !fold(sum(&bytes, before));
+    bytes[2..4].copy_from_slice(&check.to_be_bytes());
+    let info = PacketInfo { address: to, ttl: 64, ..arrival.info };
+    reply(&Arrival { from: Endpoint::new(from, 0), to: Endpoint::new(to, 0), info, bytes: &bytes });
+}
+
+/// As [`arrived_with`], within the machine.
+pub(crate) fn arrived(protocol: u8, arrival: &Arrival<'_>) {
+    arrived_with(protocol, arrival, &mut |answer| deliver_raw(protocol, answer));
+}

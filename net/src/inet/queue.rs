@@ -1,0 +1,148 @@
+//! Bytes of a stream on their way: a list of pieces, so that nothing is moved when it grows and nothing is kept when it
+//! is empty.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use fs::{FsError, FsResult, Source};
+
+/// A new piece that bytes are appended to has at least this capacity.
+const PIECE_MIN: usize = 2048;
+/// Most bytes of one piece.
+pub const PIECE_MAX: usize = 32 << 10;
+
+/// One run of bytes.
+#[derive(Default)]
+pub struct Piece {
+    bytes: Vec<u8>,
+    taken: usize,
+}
+
+impl Piece {
+    /// Takes up to `count` bytes (fewer if the source faults; the error if there was none).
+    pub fn fill(source: &mut dyn Source, count: usize) -> FsResult<Self> {
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(count).map_err(|_| FsError::NoBuffers)?;
+        bytes.resize(count, 0);
+        let mut done = 0;
+        while done < count {
+            match source.take(&mut bytes[done..]) {
+                Ok(0) => break,
+                Ok(taken) => done += taken,
+                Err(error) if done == 0 => return Err(error),
+                Err(_) => break,
+            }
+        }
+        bytes.truncate(done);
+        Ok(Self { bytes, taken: 0 })
+    }
+    /// What is left.
+    pub fn rest(&self) -> &[u8] {
+        &self.bytes[self.taken..]
+    }
+    /// The front is done with.
+    pub fn advance(&mut self, count: usize) {
+        self.taken += count;
+    }
+}
+
+/// The pieces.
+#[derive(Default)]
+pub struct ByteQueue {
+    pieces: VecDeque<Piece>,
+    len: usize,
+}
+
+impl ByteQueue {
+    /// An empty queue.
+    pub const fn new() -> Self {
+        Self { pieces: VecDeque::new(), len: 0 }
+    }
+    /// Bytes in it.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+    /// Adds a piece; a small one joins the last, if that has room.
+    pub fn push(&mut self, piece: Piece) {
+        let count = piece.rest().len();
+        self.len += count;
+        if let Some(last) = self.pieces.back_mut()
+            && last.bytes.capacity() - last.bytes.len() >= count
+        {
+            last.bytes.extend_from_slice(piece.rest());
+        } else if count > 0 {
+            self.pieces.push_back(piece);
+        }
+    }
+    /// Copies bytes to the end; how many (fewer only if memory is short).
+    pub fn append(&mut self, mut bytes: &[u8]) -> usize {
+        let before = self.len;
+        while !bytes.is_empty() {
+            let room = self.pieces.back().map_or(0, |last| last.bytes.capacity() - last.bytes.len());
+            if room == 0 {
+                let mut fresh = Vec::new();
+                let size = (bytes.len().max(self.len / 2)).clamp(PIECE_MIN, PIECE_MAX).next_power_of_two();
+                if fresh.try_reserve_exact(size).is_err() {
+                    break;
+                }
+                self.pieces.push_back(Piece { bytes: fresh, taken: 0 });
+                continue;
+            }
+            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            if let Some(last) = self.pieces.back_mut() {
+                last.bytes.extend_from_slice(now);
+            }
+            self.len += now.len();
+            bytes = later;
+        }
+        self.len - before
+    }
+    /// Takes the first piece.
+    pub fn pop(&mut self) -> Option<Piece> {
+        let piece = self.pieces.pop_front()?;
+        self.len -= piece.rest().len();
+        Some(piece)
+    }
+    /// Puts back what [`Self::pop`] gave and was not used.
+    pub fn unpop(&mut self, piece: Piece) {
+        if !piece.rest().is_empty() {
+            self.len += piece.rest().len();
+            self.pieces.push_front(piece);
+        }
+    }
+    /// Drops bytes at the front.
+    pub fn discard(&mut self, mut count: usize) {
+        while count > 0 {
+            let Some(first) = self.pieces.front_mut() else { break };
+            let here = first.rest().len().min(count);
+            first.advance(here);
+            self.len -= here;
+            count -= here;
+            if first.rest().is_empty() {
+                self.pieces.pop_front();
+            }
+        }
+    }
+    /// Copies bytes from `offset` on into `to`; how many.
+    pub fn peek(&self, mut offset: usize, to: &mut [u8]) -> usize {
+        let mut done = 0;
+        for piece in &self.pieces {
+            let rest = piece.rest();
+            if offset >= rest.len() {
+                offset -= rest.len();
+                continue;
+            }
+            let count = (rest.len() - offset).min(to.len() - done);
+            to[done..done + count].copy_from_slice(&rest[offset..offset + count]);
+            done += count;
+            offset = 0;
+            if done == to.len() {
+                break;
+            }
+        }
+        done
+    }
+    /// Drops everything.
+    pub fn clear(&mut self) -> ByteQueue {
+        core::mem::take(self)
+    }
+}

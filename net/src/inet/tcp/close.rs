@@ -1,0 +1,169 @@
+//! The ends of connections: shutdown(2), close(2), resets.
+
+use super::{Link, Phase, TcpSocket};
+use crate::inet::address::Endpoint;
+use crate::inet::{any_address, ports};
+use crate::socket::Shutdown;
+use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
+use fs::{FsError, FsResult, Readiness};
+
+impl TcpSocket {
+    pub(super) fn shut(&self, how: Shutdown) -> FsResult<()> {
+        let phase = self.state.lock().phase;
+        match phase {
+            Phase::Listening => {
+                if how.read {
+                    self.stop_listening();
+                }
+                return Ok(());
+            }
+            Phase::Connecting => {
+                self.fail(FsError::ConnectionReset);
+                return Ok(());
+            }
+            Phase::Closed | Phase::Connected => {}
+        }
+        let (ended, what) = {
+            let mut state = self.state.lock();
+            let ended = how.write && !state.write_shut && state.phase == Phase::Connected;
+            state.read_shut |= how.read;
+            state.write_shut |= how.write;
+            if ended && state.ended {
+                state.phase = Phase::Closed;
+            }
+            let mut what = state.hangup();
+            what.set(Readiness::READ | Readiness::READ_HANGUP, how.read);
+            what.set(Readiness::WRITE, how.write);
+            (ended, what)
+        };
+        if ended && let Some(peer) = self.local_peer() {
+            peer.end_arrived();
+        }
+        self.wake(what);
+        if phase == Phase::Closed { Err(FsError::NotConnected) } else { Ok(()) }
+    }
+
+    /// The peer sends no more.
+    pub(super) fn end_arrived(&self) {
+        let what = {
+            let mut state = self.state.lock();
+            state.ended = true;
+            state.read_shut = true;
+            if state.write_shut && state.phase == Phase::Connected {
+                state.phase = Phase::Closed;
+            }
+            Readiness::READ | Readiness::READ_HANGUP | state.hangup()
+        };
+        self.readable.wake_all();
+        self.source.notify(what);
+    }
+
+    /// The peer has reset the connection.
+    pub(super) fn reset(&self) {
+        let error = {
+            let state = self.state.lock();
+            match state.phase {
+                Phase::Connected if state.ended && state.write_shut => return,
+                Phase::Connected if state.ended => FsError::BrokenPipe,
+                Phase::Connected => FsError::ConnectionReset,
+                _ => return,
+            }
+        };
+        {
+            // The link stays: the connection is over, but the socket was connected once.
+            let mut state = self.state.lock();
+            state.error = Some(error);
+            state.phase = Phase::Closed;
+            (state.read_shut, state.write_shut) = (true, true);
+        }
+        self.wake(Readiness::READ | Readiness::WRITE | Readiness::ERROR | Readiness::HANGUP | Readiness::READ_HANGUP);
+    }
+
+    /// Ends the connection with a reset.
+    pub(super) fn abort(&self) {
+        if let Some(peer) = self.local_peer() {
+            peer.reset();
+        }
+    }
+
+    /// connect(2) with AF_UNSPEC: the socket is as new, but keeps a port that it was bound to.
+    pub(super) fn disconnect(&self) {
+        let phase = self.state.lock().phase;
+        match phase {
+            Phase::Listening => self.stop_listening(),
+            Phase::Connected => self.abort(),
+            Phase::Connecting | Phase::Closed => {}
+        }
+        let (tuple, shared) = {
+            let mut state = self.state.lock();
+            let port = state.local.port;
+            state.phase = Phase::Closed;
+            state.link = Link::None;
+            state.waits_at = None;
+            state.connect_open = false;
+            state.error = None;
+            (state.read_shut, state.write_shut, state.ended) = (false, false, false);
+            state.remote = Endpoint::new(any_address(self.v6), 0);
+            let bound = state.bound;
+            state.local = Endpoint::new(any_address(self.v6), if bound { port } else { 0 });
+            (state.listed.take(), state.shared.take().map(|reuse| (reuse, port)))
+        };
+        self.unlist(tuple, shared);
+        let _gone = self.inbox.lock().clear();
+        self.inbox_bytes.store(0, Ordering::Release);
+        self.wake(Readiness::WRITE | Readiness::HANGUP);
+    }
+
+    /// The last descriptor is gone.
+    pub(super) fn close_once(&self) {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        if self.listening.load(Ordering::Acquire) {
+            self.stop_listening();
+        }
+        let unread = {
+            let gone = self.inbox.lock().clear();
+            gone.len() > 0
+        };
+        let (peer, ended, waits_at) = {
+            let mut state = self.state.lock();
+            let peer: Option<Arc<TcpSocket>> = match core::mem::replace(&mut state.link, Link::None) {
+                Link::Local(peer) => peer.upgrade(),
+                Link::None => None,
+            };
+            let ended = state.write_shut;
+            state.phase = Phase::Closed;
+            (state.read_shut, state.write_shut) = (true, true);
+            (peer, ended, state.waits_at.take())
+        };
+        if let Some(listener) = waits_at.and_then(|listener| listener.upgrade())
+            && let Some(queues) = &mut listener.state.lock().listener
+        {
+            queues.waiting.retain(|client| !client.ptr_eq(&self.me));
+        }
+        if let Some(peer) = peer {
+            let abrupt = unread || self.options.linger() == (true, 0);
+            if abrupt {
+                peer.reset();
+            } else if !ended {
+                peer.end_arrived();
+            }
+            // A sender that waits for room here finds that there is nobody.
+            peer.writable.wake_all();
+            peer.source.notify(Readiness::WRITE);
+        }
+        let (tuple, shared, bound, port) = {
+            let mut state = self.state.lock();
+            let port = state.local.port;
+            let bound = core::mem::take(&mut state.bound);
+            (state.listed.take(), state.shared.take().map(|reuse| (reuse, port)), bound, port)
+        };
+        self.unlist(tuple, shared);
+        if bound {
+            ports::TCP.release(port, &self.holder());
+        }
+        self.wake(Readiness::HANGUP);
+    }
+}

@@ -1,0 +1,269 @@
+//! Bytes over a connection.
+
+use super::{Link, Phase, TcpSocket};
+use crate::inet::queue::{PIECE_MAX, Piece};
+use crate::options::Patience;
+use crate::socket::{ReceiveFlags, Received, SendArguments};
+use alloc::sync::Arc;
+use core::sync::atomic::{Ordering, fence};
+use fs::{FsError, FsResult, Readiness, Sink, Source};
+
+impl TcpSocket {
+    /// send(2): waits until all is taken; what was taken before an error counts.
+    pub(super) fn send_bytes(
+        &self,
+        source: &mut dyn Source,
+        arguments: SendArguments,
+        patience: Patience,
+    ) -> FsResult<usize> {
+        let want = source.remaining();
+        let mut done = 0;
+        loop {
+            match self.send_piece(source, &arguments, patience) {
+                Ok(count) => done += count,
+                Err(error) if done == 0 => return Err(error),
+                Err(_) => break,
+            }
+            if done >= want || source.remaining() == 0 {
+                break;
+            }
+        }
+        Ok(done)
+    }
+
+    fn send_piece(&self, source: &mut dyn Source, arguments: &SendArguments, patience: Patience) -> FsResult<usize> {
+        let want = source.remaining().min(PIECE_MAX);
+        let mut outlet = None;
+        let granted = patience.wait(&self.writable, || self.reserve(want, &mut outlet))??;
+        let Some(peer) = outlet else { return Err(FsError::BrokenPipe) };
+        let filled = Piece::fill(source, granted);
+        let used = filled.as_ref().map_or(0, |piece| piece.rest().len());
+        if used < granted {
+            peer.inbox_bytes.fetch_sub(granted - used, Ordering::AcqRel);
+        }
+        let piece = filled?;
+        let urgent = arguments.urgent && source.remaining() == 0;
+        self.hand_over(&peer, piece, urgent);
+        Ok(used)
+    }
+
+    /// Room for up to `want` bytes; `None`: wait. What fails a send fails it here.
+    fn reserve(&self, want: usize, outlet: &mut Option<Arc<TcpSocket>>) -> Option<FsResult<usize>> {
+        let peer = {
+            let mut state = self.state.lock();
+            if let Some(error) = state.error.take() {
+                return Some(Err(error));
+            }
+            if state.write_shut {
+                return Some(Err(FsError::BrokenPipe));
+            }
+            match (state.phase, &state.link) {
+                (Phase::Connecting, _) => return None,
+                (Phase::Connected, Link::Local(peer)) => peer.upgrade(),
+                _ => return Some(Err(FsError::BrokenPipe)),
+            }
+        };
+        let Some(peer) = peer else { return Some(Err(FsError::BrokenPipe)) };
+        let limit = peer.inbox_limit();
+        for last in [false, true] {
+            let mut granted = 0;
+            let update = |used: usize| {
+                granted = want.min(limit.checked_sub(used).filter(|&room| room > 0)?);
+                Some(used + granted)
+            };
+            let reserved = peer.inbox_bytes.fetch_update(Ordering::AcqRel, Ordering::Acquire, update).is_ok();
+            if reserved || peer.closed.load(Ordering::Acquire) {
+                if !reserved {
+                    peer.inbox_bytes.fetch_add(want, Ordering::AcqRel);
+                    granted = want;
+                }
+                *outlet = Some(peer);
+                return Some(Ok(granted));
+            }
+            if !last {
+                // Said before the second look: a reader that makes room after it sees this.
+                self.starved.store(true, Ordering::SeqCst);
+                fence(Ordering::SeqCst);
+            }
+        }
+        None
+    }
+
+    /// Puts a piece, whose room is reserved, into the peer's inbox.
+    fn hand_over(&self, peer: &TcpSocket, piece: Piece, urgent: bool) {
+        let mut what = Readiness::READ;
+        if urgent {
+            what |= Readiness::PRIORITY;
+            if !peer.options.out_of_band_inline.load(Ordering::Relaxed)
+                && let Some(&byte) = piece.rest().last()
+            {
+                // The last byte goes beside the others.
+                let rest = piece.rest().len() - 1;
+                peer.inbox_bytes.fetch_sub(1, Ordering::AcqRel);
+                peer.state.lock().urgent = Some(byte);
+                let before = Piece::fill(&mut fs::SliceSource::new(&piece.rest()[..rest]), rest);
+                peer.inbox.lock().push(before.unwrap_or_default());
+                return self.arrived(peer, what);
+            }
+        }
+        peer.inbox.lock().push(piece);
+        self.arrived(peer, what);
+    }
+
+    fn arrived(&self, peer: &TcpSocket, what: Readiness) {
+        if peer.closed.load(Ordering::Acquire) {
+            // Nobody will take it: the answer is a reset.
+            let _gone = peer.inbox.lock().clear();
+            return self.reset();
+        }
+        peer.readable.wake_one();
+        peer.source.notify(what);
+    }
+
+    /// Whether a send would take bytes, or fail, at once: a third of the room must be free, so that senders are not woken
+    /// for single bytes.
+    pub(super) fn has_room(&self) -> bool {
+        let Some(peer) = self.local_peer() else { return true };
+        let fits = || peer.closed.load(Ordering::Acquire) || peer.has_free_third();
+        fits() || {
+            self.starved.store(true, Ordering::SeqCst);
+            fence(Ordering::SeqCst);
+            fits()
+        }
+    }
+
+    fn has_free_third(&self) -> bool {
+        self.inbox_bytes.load(Ordering::Acquire) <= self.inbox_limit() * 2 / 3
+    }
+
+    /// recv(2).
+    pub(super) fn receive_bytes(
+        &self,
+        sink: &mut dyn Sink,
+        flags: ReceiveFlags,
+        patience: Patience,
+    ) -> FsResult<Received> {
+        if self.listening.load(Ordering::Acquire) {
+            return Err(FsError::NotConnected);
+        }
+        if flags.urgent {
+            return self.receive_urgent(sink, flags);
+        }
+        let mut received = Received::default();
+        while sink.remaining() > 0 {
+            match self.move_bytes(sink, flags.peek) {
+                Ok(count) => received.count += count,
+                Err(error) if received.count == 0 => return Err(error),
+                Err(_) => break,
+            }
+            if flags.peek && received.count > 0 {
+                break;
+            }
+            if received.count > 0 && (!flags.wait_all || sink.remaining() == 0) {
+                break;
+            }
+            let ready = || {
+                if self.inbox.lock().len() > 0 {
+                    return Some(Ok(true));
+                }
+                self.nothing_more(received.count > 0).map(|end| end.map(|()| false))
+            };
+            match patience.wait(&self.readable, ready).and_then(|ready| ready) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(_) if received.count > 0 => break,
+                Err(error) => return Err(error),
+            }
+        }
+        received.full_len = received.count;
+        Ok(received)
+    }
+
+    /// Why nothing more will come: an error, or the end. An error stays for the next call when bytes are given now.
+    fn nothing_more(&self, some: bool) -> Option<FsResult<()>> {
+        let mut state = self.state.lock();
+        if self.inbox.lock().len() > 0 {
+            return None;
+        }
+        if state.ended || some && state.error.is_some() {
+            return Some(Ok(()));
+        }
+        if let Some(error) = state.error.take() {
+            return Some(Err(error));
+        }
+        if state.read_shut {
+            return Some(Ok(()));
+        }
+        (state.phase == Phase::Closed).then_some(Err(FsError::NotConnected))
+    }
+
+    /// Moves what is there; 0 if nothing is. The pieces are copied with no spin lock held.
+    fn move_bytes(&self, sink: &mut dyn Sink, peek: bool) -> FsResult<usize> {
+        let _turn = self.reading.lock();
+        let mut done = 0;
+        let mut skip = 0;
+        while sink.remaining() > 0 {
+            if peek {
+                let mut block = [0; 512];
+                let count = self.inbox.lock().peek(skip, &mut block);
+                if count == 0 {
+                    break;
+                }
+                let put = sink.put(&block[..count]);
+                match put {
+                    Ok(count) => (skip, done) = (skip + count, done + count),
+                    Err(error) if done == 0 => return Err(error),
+                    Err(_) => break,
+                }
+                continue;
+            }
+            let Some(mut piece) = self.inbox.lock().pop() else { break };
+            let put = sink.put(piece.rest());
+            if let Ok(count) = put {
+                piece.advance(count);
+                done += count;
+            }
+            if !piece.rest().is_empty() {
+                self.inbox.lock().unpop(piece);
+            }
+            match put {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) if done == 0 => return Err(error),
+                Err(_) => break,
+            }
+        }
+        if !peek && done > 0 {
+            self.made_room(done);
+        }
+        Ok(done)
+    }
+
+    /// After bytes were received: a sender that waits for room goes on.
+    fn made_room(&self, count: usize) {
+        let used = self.inbox_bytes.fetch_sub(count, Ordering::SeqCst) - count;
+        fence(Ordering::SeqCst);
+        if used > self.inbox_limit() * 2 / 3 {
+            return;
+        }
+        if let Some(peer) = self.local_peer()
+            && peer.starved.swap(false, Ordering::SeqCst)
+        {
+            peer.writable.wake_all();
+            peer.source.notify(Readiness::WRITE);
+        }
+    }
+
+    /// The urgent byte. Errors: `Invalid` when there is none, or it is among the others.
+    fn receive_urgent(&self, sink: &mut dyn Sink, flags: ReceiveFlags) -> FsResult<Received> {
+        let mut state = self.state.lock();
+        if self.options.out_of_band_inline.load(Ordering::Relaxed) {
+            return Err(FsError::Invalid);
+        }
+        let byte = if flags.peek { state.urgent } else { state.urgent.take() };
+        drop(state);
+        let byte = byte.ok_or(FsError::Invalid)?;
+        let count = sink.put(&[byte])?;
+        Ok(Received { count, full_len: count, ..Received::default() })
+    }
+}
