@@ -7,7 +7,7 @@ set -eu
 if [ "${DEMITASSE_SANDBOX-}" != inside ]; then
     user=; [ "$(id -u)" = 0 ] || user="--user --map-root-user"
     # shellcheck disable=SC2086 # no argument, or two
-    exec env DEMITASSE_SANDBOX=inside unshare $user --mount --propagation private --pid --fork --kill-child --mount-proc "$0" "$@"
+    exec env DEMITASSE_SANDBOX=inside unshare $user --mount --propagation private --net --pid --fork --kill-child --mount-proc "$0" "$@"
 fi
 # Whatever fails before the program runs must not look like the program's own end.
 trap 'exit 125' EXIT
@@ -30,6 +30,8 @@ done
 unset IFS
 mount -n --move /mnt /tmp
 mount -t tmpfs -o mode=1777,size=256m tmpfs /dev/shm
+# The network is a loopback interface and nothing else. Perl brings it up: a struct ifreq with IFF_UP and IFF_RUNNING to SIOCSIFFLAGS.
+perl -MSocket -e 'socket(S, AF_INET, SOCK_DGRAM, 0) && ioctl(S, 0x8914, my $r = pack("a16 S x22", "lo", 0x41)) or exit 1' || { echo "sandbox: cannot bring lo up" >&2; exit 125; }
 # A write that gets through would mean that the sandbox failed.
 if (: > /sandbox-probe) 2>/dev/null; then echo "sandbox: / is writable" >&2; exit 125; fi
 unset DEMITASSE_SANDBOX SANDBOX_TMP_SIZE SANDBOX_KEEP

@@ -80,7 +80,7 @@ impl Claim {
         }
     }
     fn refuses(self, other: Claim) -> bool {
-        let shared = self.reuse_address && other.reuse_address && !self.listening && !other.listening;
+        let shared = self.reuse_address && other.reuse_address && !other.listening;
         let shared = shared || self.reuse_port && other.reuse_port;
         !shared && overlap(self.ip, self.v6_only, other.ip, other.v6_only)
     }
@@ -150,7 +150,7 @@ impl Ports {
 
     /// Whether a socket that is bound may listen: SO_REUSEADDR lets two be bound, but one listen.
     pub fn may_listen(&self, socket: &dyn Socket, holder: &Holder, at: Endpoint) -> bool {
-        let claim = Claim { listening: true, ..Claim::of(socket, at.ip) };
+        let claim = Claim::of(socket, at.ip);
         let table = self.table.lock();
         let Some(port) = table.as_ref().and_then(|table| table.get(&at.port)) else { return true };
         port.bound.iter().all(|entry| {

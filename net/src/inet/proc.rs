@@ -113,9 +113,8 @@ fn line(out: &mut String, number: usize, ends: (Endpoint, Endpoint), v6: bool, s
 
 /// The line of headings; `wide` for IPv6.
 fn headings(out: &mut String, v6: bool, tail: &str) {
-    let gap = if v6 { "                        " } else { "" };
-    let rem = if v6 { "remote_address" } else { "rem_address" };
-    put!(out, "  sl  local_address{gap} {rem}{gap}  st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode{tail}\n");
+    let (gap, rem) = if v6 { ("                        ", "remote_address                       ") } else { ("", "rem_address  ") };
+    put!(out, "  sl  local_address{gap} {rem} st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode{tail}\n");
 }
 
 fn tcp(out: &mut String, v6: bool) {

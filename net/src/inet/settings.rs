@@ -36,6 +36,12 @@ impl Settings {
     pub fn new() -> Self {
         Self(core::array::from_fn(|n| AtomicI32::new(DEFAULTS[n])))
     }
+    /// As a new socket of IPv6 or IPv4 has them: only the latter hears groups that others have joined (IP_MULTICAST_ALL).
+    pub fn of_family(v6: bool) -> Self {
+        let settings = Self::new();
+        settings.set(Setting::MulticastAll, i32::from(!v6));
+        settings
+    }
     /// One option's value.
     pub fn get(&self, which: Setting) -> i32 {
         self.0[which as usize].load(Ordering::Relaxed)

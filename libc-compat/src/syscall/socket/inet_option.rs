@@ -135,7 +135,7 @@ pub fn set(call: &Call<'_>, socket: &dyn Socket) -> SysResult {
     }
     match setting {
         Setting::V6Only if is_bound(socket) => return Err(Errno::EINVAL),
-        Setting::MulticastTtl | Setting::MulticastLoop if socket.kind() == Kind::Stream => return Err(Errno::EINVAL),
+        Setting::MulticastTtl if socket.kind() == Kind::Stream => return Err(Errno::EINVAL),
         Setting::MulticastHops | Setting::MulticastLoop6 | Setting::MulticastIf6 if socket.kind() == Kind::Stream => {
             return Err(Errno::ENOPROTOOPT);
         }
@@ -198,7 +198,10 @@ fn set_congestion(call: &Call<'_>, settings: &Settings) -> SysResult {
 
 pub fn get(call: &Call<'_>, socket: &dyn Socket) -> SysResult {
     let (level, name) = (call.uint(1), call.uint(2));
-    let settings = settings(socket, level)?;
+    // As on Linux a wrong level has one error in IPv4 and another in IPv6.
+    let v4 = socket.family() == Family::Inet;
+    let settings = settings(socket, level)
+        .map_err(|error| if v4 && matches!(level, TCP | IPV6) { Errno::EOPNOTSUPP } else { error })?;
     let mut answer = Answer::new(call)?;
     match (level, name) {
         (TCP, codes::TCP_INFO) => {

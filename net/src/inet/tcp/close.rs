@@ -82,7 +82,10 @@ impl TcpSocket {
 
     /// Ends the connection with a reset.
     pub(super) fn abort(&self) {
-        if let Some(peer) = self.local_peer() {
+        let link = core::mem::replace(&mut self.state.lock().link, Link::None);
+        if let Link::Local(peer) = link
+            && let Some(peer) = peer.upgrade()
+        {
             peer.reset();
         }
     }

@@ -119,7 +119,7 @@ impl TcpSocket {
             me: me.clone(),
             v6,
             options: Options::with_buffers(SEND_BUFFER, RECEIVE_BUFFER),
-            settings: Settings::new(),
+            settings: Settings::of_family(v6),
             state: SpinLock::new(State {
                 phase: Phase::Closed,
                 local: any,

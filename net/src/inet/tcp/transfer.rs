@@ -35,7 +35,12 @@ impl TcpSocket {
         let want = source.remaining().min(PIECE_MAX);
         let mut outlet = None;
         let granted = patience.wait(&self.writable, || self.reserve(want, &mut outlet))??;
-        let Some(peer) = outlet else { return Err(FsError::BrokenPipe) };
+        let Some(peer) = outlet else {
+            // The peer's socket is gone: what is sent to it is answered with a reset.
+            let piece = Piece::fill(source, granted)?;
+            self.reset();
+            return Ok(piece.rest().len());
+        };
         let filled = Piece::fill(source, granted);
         let used = filled.as_ref().map_or(0, |piece| piece.rest().len());
         if used < granted {
@@ -63,7 +68,7 @@ impl TcpSocket {
                 _ => return Some(Err(FsError::BrokenPipe)),
             }
         };
-        let Some(peer) = peer else { return Some(Err(FsError::BrokenPipe)) };
+        let Some(peer) = peer else { return Some(Ok(want)) };
         let limit = peer.inbox_limit();
         for last in [false, true] {
             let mut granted = 0;

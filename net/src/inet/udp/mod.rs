@@ -93,7 +93,7 @@ impl UdpSocket {
             kind,
             protocol,
             options: Options::default(),
-            settings: Settings::new(),
+            settings: Settings::of_family(v6),
             state: SpinLock::new(State {
                 local: Endpoint::new(super::any_address(v6), 0),
                 remote: None,
@@ -138,10 +138,10 @@ impl UdpSocket {
     }
 
     fn set_destination(&self, to: Endpoint) -> FsResult<()> {
+        let path = crate::interface::path(to.ip, to.scope)?;
         if to.ip.is_broadcast() && !self.options.broadcast.load(Ordering::Relaxed) {
             return Err(FsError::Access);
         }
-        let path = crate::interface::path(to.ip, to.scope)?;
         self.bind_any()?;
         let renamed = {
             let mut state = self.state.lock();

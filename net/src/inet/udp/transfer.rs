@@ -38,9 +38,6 @@ impl UdpSocket {
         if count > if to.ip.is_v4() { PAYLOAD_MAX_V4 } else { PAYLOAD_MAX_V6 } {
             return Err(FsError::MessageTooLong);
         }
-        if to.ip.is_broadcast() && !self.options.broadcast.load(Ordering::Relaxed) {
-            return Err(FsError::Access);
-        }
         {
             let mut state = self.state.lock();
             if let Some(error) = state.error.take() {
@@ -88,6 +85,9 @@ impl UdpSocket {
     fn transmit(&self, to: Endpoint, mut bytes: Vec<u8>, wanted: Option<PacketInfo>) -> FsResult<()> {
         let scope = wanted.map_or(0, |wanted| wanted.interface);
         let path = interface::path(to.ip, if scope != 0 { scope } else { self.scope_for(to) })?;
+        if to.ip.is_broadcast() && !self.options.broadcast.load(Ordering::Relaxed) {
+            return Err(FsError::Access);
+        }
         let mut from = self.state.lock().local;
         if let Some(wanted) = wanted.filter(|wanted| !wanted.address.is_any()) {
             from.ip = wanted.address;
