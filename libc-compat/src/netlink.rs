@@ -11,9 +11,7 @@ use fs::{Blocking, FsError, FsResult, PollSource, Readiness, Sink, Source};
 use hal::sync::SpinLock;
 use linux_raw_sys::netlink as codes;
 use net::interface::{Interface, InterfaceAddress, Route, table};
-use net::{
-    Address, Credentials, Family, Kind, Options, ReceiveFlags, Received, SendArguments, Shutdown, Socket,
-};
+use net::{Address, Credentials, Family, Kind, Options, ReceiveFlags, Received, SendArguments, Shutdown, Socket};
 use sched::{Interruptible, WaitQueue};
 
 const AF_INET: u8 = 2;

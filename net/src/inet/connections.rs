@@ -68,8 +68,7 @@ impl core::hash::Hash for Hashed {
 
 type Shard = HashMap<Hashed, Arc<TcpSocket>, TupleHasher>;
 
-static TABLE: [SpinLock<Shard>; SHARDS] =
-    [const { SpinLock::new(HashMap::with_hasher(TupleHasher(0))) }; SHARDS];
+static TABLE: [SpinLock<Shard>; SHARDS] = [const { SpinLock::new(HashMap::with_hasher(TupleHasher(0))) }; SHARDS];
 
 fn shard(tuple: &Tuple) -> &'static SpinLock<Shard> {
     &TABLE[hash_of(tuple) as usize % SHARDS]

@@ -13,6 +13,7 @@ pub mod connections;
 pub(crate) mod icmp;
 pub mod ports;
 pub mod proc;
+#[allow(dead_code, reason = "the half that connections over a network use comes with them")]
 mod queue;
 mod settings;
 pub mod tcp;

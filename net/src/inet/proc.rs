@@ -113,7 +113,8 @@ fn line(out: &mut String, number: usize, ends: (Endpoint, Endpoint), v6: bool, s
 
 /// The line of headings; `wide` for IPv6.
 fn headings(out: &mut String, v6: bool, tail: &str) {
-    let (gap, rem) = if v6 { ("                        ", "remote_address                       ") } else { ("", "rem_address  ") };
+    let (gap, rem) =
+        if v6 { ("                        ", "remote_address                       ") } else { ("", "rem_address  ") };
     put!(out, "  sl  local_address{gap} {rem} st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode{tail}\n");
 }
 
@@ -124,11 +125,9 @@ fn tcp(out: &mut String, v6: bool) {
         Holder::Udp(_) => None,
     });
     let all: Vec<_> = listeners.chain(connections::all()).collect();
-    let mut number = 0;
-    for shown in all.iter().map(|socket| socket.shown()).filter(|shown| shown.v6 == v6) {
+    for (number, shown) in all.iter().map(|socket| socket.shown()).filter(|shown| shown.v6 == v6).enumerate() {
         line(out, number, (shown.local, shown.remote), v6, shown.state, shown.waiting);
         out.push_str(" 100 0 0 10 0\n");
-        number += 1;
     }
 }
 

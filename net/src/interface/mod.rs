@@ -166,8 +166,7 @@ impl Table {
             InterfaceAddress { ip: Ip::LOOPBACK_V4, prefix: 8 },
             InterfaceAddress { ip: Ip::LOOPBACK_V6, prefix: 128 },
         ];
-        let lo =
-            Interface { index: LOOPBACK, name: "lo".into(), mac: [0; 6], mtu: LOOPBACK_MTU, up: true, addresses };
+        let lo = Interface { index: LOOPBACK, name: "lo".into(), mac: [0; 6], mtu: LOOPBACK_MTU, up: true, addresses };
         Self { interfaces: alloc::vec![lo], routes: Vec::new() }
     }
 
@@ -199,10 +198,11 @@ impl Table {
                 0 => !interface.is_loopback() && interface.up,
                 scope => interface.index == scope,
             };
-            let interface = self.interfaces.iter().find(fits).or(self
+            let interface = self
                 .interfaces
-                .first()
-                .filter(|_| scope == 0 && destination.is_multicast()));
+                .iter()
+                .find(fits)
+                .or(self.interfaces.first().filter(|_| scope == 0 && destination.is_multicast()));
             let interface = interface.ok_or(FsError::NetworkUnreachable)?;
             let local = destination.is_link_local() || !v4 && self.scope_is_link(destination);
             let source = interface.address(v4, local).or_else(|| interface.address(v4, !local));

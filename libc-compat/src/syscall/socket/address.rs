@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 use fs::{FileKind, FollowLast, FsError, NewNode};
 use linux_raw_sys::{general as linux, net as codes};
 use net::inet::{Endpoint, Ip};
-use net::{Address, InetAddress};
 use net::unix::UnixAddress;
+use net::{Address, InetAddress};
 
 /// Bytes of the family in front.
 const FAMILY_LEN: usize = 2;

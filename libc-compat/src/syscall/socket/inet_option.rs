@@ -130,7 +130,9 @@ pub fn set(call: &Call<'_>, socket: &dyn Socket) -> SysResult {
         Setting::Ttl => value == 0,
         _ => false,
     };
-    if !(*least..=*most).contains(&value) && !(unset && *setting == Setting::MaxSeg) || unset && *setting == Setting::Ttl {
+    if !(*least..=*most).contains(&value) && !(unset && *setting == Setting::MaxSeg)
+        || unset && *setting == Setting::Ttl
+    {
         return Err(Errno::EINVAL);
     }
     match setting {
@@ -276,13 +278,8 @@ fn info_bytes(info: &TcpInfo) -> [u8; 104] {
 
 /// A control message of a datagram to be sent (EINVAL).
 pub fn read_control(level: u32, kind: u32, data: &[u8], ancillary: &mut Ancillary) -> Result<(), Errno> {
-    let packet = ancillary.packet.get_or_insert(PacketInfo {
-        address: Ip::ANY_V6,
-        interface: 0,
-        ttl: -1,
-        tos: -1,
-        time_ns: 0,
-    });
+    let packet =
+        ancillary.packet.get_or_insert(PacketInfo { address: Ip::ANY_V6, interface: 0, ttl: -1, tos: -1, time_ns: 0 });
     let word = |at: usize| -> Result<i32, Errno> {
         let bytes = data.get(at..at + 4).ok_or(Errno::EINVAL)?;
         Ok(i32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))

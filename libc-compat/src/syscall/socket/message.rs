@@ -275,7 +275,11 @@ fn receive_message(call: &Call<'_>, handle: &Handle, header: &mut MessageHeader,
     let mut control = Control { to: UserSlice::new(header.control, header.control_len as usize), used: 0, cut: false };
     if handle.socket().options().pass_credentials.load(core::sync::atomic::Ordering::Relaxed) {
         let sender = received.ancillary.credentials.unwrap_or(Credentials { pid: 0, uid: 65534, gid: 65534 });
-        control.put(codes::SOL_SOCKET, codes::SCM_CREDENTIALS, &[sender.pid as i32, sender.uid as i32, sender.gid as i32])?;
+        control.put(
+            codes::SOL_SOCKET,
+            codes::SCM_CREDENTIALS,
+            &[sender.pid as i32, sender.uid as i32, sender.gid as i32],
+        )?;
     }
     control.put_files(call, &received.ancillary, flags)?;
     if let (Some(packet), Some(settings)) = (&received.ancillary.packet, handle.socket().settings()) {

@@ -23,7 +23,6 @@ fn switch(options: &Options, name: u32) -> Option<&AtomicBool> {
     })
 }
 
-
 /// A number that is kept.
 fn kept(name: u32) -> Option<Setting> {
     Some(match name {

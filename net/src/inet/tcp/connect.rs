@@ -117,9 +117,8 @@ impl TcpSocket {
             }
             ports::TCP.rename(local.port, &self.holder(), local.ip);
         } else {
-            local.port = ports::TCP.share_any(reuse, |port| {
-                connections::insert(Tuple::new(Endpoint { port, ..local }, to), &me)
-            })?;
+            local.port = ports::TCP
+                .share_any(reuse, |port| connections::insert(Tuple::new(Endpoint { port, ..local }, to), &me))?;
             shared = Some(reuse);
         }
         let mut state = self.state.lock();

@@ -35,7 +35,11 @@ impl UdpSocket {
             (false, None) => return Err(FsError::AddressNotAvailable),
         }
         drop(state);
-        if join { joined(group, interface) } else { left(&[(group, interface)]) }
+        if join {
+            joined(group, interface)
+        } else {
+            left(&[(group, interface)])
+        }
         Ok(())
     }
 
@@ -67,9 +71,4 @@ pub(super) fn left(groups: &[(Ip, u32)]) {
 /// Whether some socket has joined the group on the interface.
 pub(crate) fn is_joined(group: Ip, interface: u32) -> bool {
     JOINED.lock().iter().any(|known| known.0 == group && known.1 == interface)
-}
-
-/// The groups that were joined on an interface.
-pub(crate) fn joined_on(interface: u32) -> Vec<Ip> {
-    JOINED.lock().iter().filter(|known| known.1 == interface).map(|known| known.0).collect()
 }

@@ -17,7 +17,8 @@ use super::ports::{self, Holder};
 use super::settings::{Setting, Settings};
 use crate::options::Options;
 use crate::socket::{
-    Address, Credentials, Family, InetAddress, Kind, PacketInfo, ReceiveFlags, Received, SendArguments, Shutdown, Socket,
+    Address, Credentials, Family, InetAddress, Kind, PacketInfo, ReceiveFlags, Received, SendArguments, Shutdown,
+    Socket,
 };
 use alloc::collections::VecDeque;
 use alloc::sync::{Arc, Weak};

@@ -1,7 +1,7 @@
 //! Sending and receiving of datagrams.
 
-use super::deliver::{Arrival, deliver};
 use super::UdpSocket;
+use super::deliver::{Arrival, deliver};
 use crate::inet::address::{Endpoint, Ip};
 use crate::inet::settings::Setting;
 use crate::inet::{checked, icmp};
