@@ -74,7 +74,7 @@ fn find_bit(bitmap: &[u8], from: u32, to: u32, set: bool) -> u32 {
     let mut bit = from;
     while bit < to {
         let byte = bitmap[bit as usize / 8];
-        if bit % 8 == 0 && byte == skip {
+        if bit.is_multiple_of(8) && byte == skip {
             bit += 8;
             continue;
         }

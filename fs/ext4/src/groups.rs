@@ -59,7 +59,7 @@ impl Geometry {
         if !descriptor_size.is_power_of_two() || !(32..=1024).contains(&descriptor_size) {
             return refuse("descriptor size");
         }
-        let bytes = blocks.checked_mul(u64::from(block_size)).unwrap_or(u64::MAX);
+        let bytes = blocks.saturating_mul(u64::from(block_size));
         if bytes > device_size {
             return Err(MountError(format!("it is {bytes} bytes long, but the device has only {device_size}")));
         }

@@ -49,7 +49,7 @@ pub use device::{Device, DeviceError};
 pub use error::{Error, MountError, Result};
 pub use extents::Mapping;
 pub use journal::{Checkpoint, Commit};
-pub use names::Unlinked;
+pub use names::{EachEntry, Unlinked};
 pub use rename::RenameMode;
 pub use volume::{Options, Statistics, Volume};
 pub use xattrs::XattrMode;

@@ -14,6 +14,9 @@ use alloc::vec::Vec;
 /// Most names of an inode; directories count no further and are given one link then.
 const LINK_MAX: u16 = 65_000;
 
+/// Takes the cursor to go on from, inode, kind and name of an entry; answers whether to go on.
+pub type EachEntry<'a> = dyn FnMut(u64, u32, Kind, &[u8]) -> bool + 'a;
+
 /// What became of an inode whose name was removed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Unlinked {
@@ -46,12 +49,7 @@ impl Volume {
 
     /// Calls `each` with the cursor to go on from, inode, kind and name of the entries from a cursor on (0: the start)
     /// until it answers false. Without `.` and `..`.
-    pub fn read_directory(
-        &mut self,
-        directory: u32,
-        cursor: u64,
-        each: &mut dyn FnMut(u64, u32, Kind, &[u8]) -> bool,
-    ) -> Result<()> {
+    pub fn read_directory(&mut self, directory: u32, cursor: u64, each: &mut EachEntry<'_>) -> Result<()> {
         let directory = self.read_directory_inode(directory)?;
         self.for_each_name(&directory, cursor, &mut |next, inode, kind, name| {
             each(next, inode, kind.unwrap_or(Kind::Regular), name)

@@ -13,6 +13,9 @@ use crate::{Error, Result, Volume};
 
 pub use block::NAME_MAX;
 
+/// Takes the cursor behind an entry, its inode, kind and name; answers whether to go on.
+pub type EachName<'a> = dyn FnMut(u64, u32, Option<Kind>, &[u8]) -> bool + 'a;
+
 /// A name that was found.
 #[derive(Clone, Copy, Debug)]
 pub struct Found {
@@ -207,12 +210,7 @@ impl Volume {
 
     /// Calls `each` with the cursor behind the entry, inode, kind and name of the entries from a cursor on, until it
     /// answers false. Without `.` and `..`. Cursors are byte positions, and stay good when names are removed.
-    pub(crate) fn for_each_name(
-        &mut self,
-        directory: &Inode,
-        cursor: u64,
-        each: &mut dyn FnMut(u64, u32, Option<Kind>, &[u8]) -> bool,
-    ) -> Result<()> {
+    pub(crate) fn for_each_name(&mut self, directory: &Inode, cursor: u64, each: &mut EachName<'_>) -> Result<()> {
         let shift = self.geometry.block_shift;
         let first = u32::try_from(cursor >> shift).unwrap_or(u32::MAX);
         for logical in first..self.directory_blocks(directory) {

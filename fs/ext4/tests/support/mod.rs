@@ -65,7 +65,11 @@ impl Device for Disk {
     }
 
     fn write(&self, offset: u64, from: &[u8]) -> Result<(), DeviceError> {
-        assert!(offset % 512 == 0 && from.len() % 512 == 0, "a write of {} bytes at {offset}", from.len());
+        assert!(
+            offset.is_multiple_of(512) && from.len().is_multiple_of(512),
+            "a write of {} bytes at {offset}",
+            from.len()
+        );
         let mut state = self.state.lock().unwrap();
         if let Some(left) = &mut state.fail_writes_after {
             *left = left.checked_sub(1).ok_or(DeviceError)?;
