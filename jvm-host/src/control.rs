@@ -11,6 +11,11 @@ use wire::{GuestMessage, HostMessage, PORT_CONTROL};
 
 /// How long the guest waits for the host to take all output before it powers off.
 const ACK_PATIENCE_NS: u64 = 10_000_000_000;
+/// How long after boot the host may open its end; a machine that nobody watches must not run for ever.
+const OPEN_PATIENCE_NS: u64 = 60_000_000_000;
+const LOOK_NS: u64 = 1_000_000;
+/// Status of a run that nobody asked for the result of.
+const NO_HOST_STATUS: u8 = 125;
 /// Longest line that the host sends.
 const LINE_MAX: usize = 256;
 
@@ -46,6 +51,9 @@ impl Control {
     /// Sends the raw bytes of a file that was announced.
     pub fn send_bytes(&self, mut bytes: &[u8]) {
         let Some(port) = &self.port else { return };
+        if !port.host_open() {
+            await_host(port.as_ref());
+        }
         while !bytes.is_empty() {
             match port.write(bytes) {
                 Ok(count) => bytes = &bytes[count..],
@@ -109,5 +117,18 @@ impl Control {
             Ok(HostMessage::Ack) => self.acknowledged.complete(),
             Err(error) => log::warn!("{error}"),
         }
+    }
+}
+
+/// Waits until the host opens its end; ends the machine when it never does. A closed end is left to the write.
+#[cold]
+fn await_host(port: &dyn Port) {
+    while !port.host_open() && !port.readiness().closed {
+        let now_ns = hal::clock::now_ns();
+        if now_ns >= OPEN_PATIENCE_NS {
+            log::error!("nobody opened the control port in {} s: power off", OPEN_PATIENCE_NS / 1_000_000_000);
+            hal::power::off(NO_HOST_STATUS)
+        }
+        sched::sleep_until(now_ns + LOOK_NS, Interruptible::No);
     }
 }

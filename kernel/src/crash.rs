@@ -1,4 +1,5 @@
-//! Crashes on demand, so that the kernel's own ends have tests: `crash=panic` or `crash=recursion` on the command line.
+//! Crashes on demand, so that the kernel's own ends have tests: `crash=panic`, `crash=recursion` or
+//! `crash=stuck` on the command line.
 
 /// Crashes if the command line says so.
 pub fn if_asked() {
@@ -9,7 +10,23 @@ pub fn if_asked() {
             let result = deep(1);
             log::info!("recursion came back with {result}");
         }
+        Some("stuck") => stuck(),
         _ => {}
+    }
+}
+
+/// vCPU 1 takes no interrupts any more; vCPU 0 finds out, as whoever waits for an answer of it would.
+fn stuck() {
+    let start = alloc::boxed::Box::new(|| {
+        let _masked = hal::irq::IrqGuard::mask();
+        loop {
+            hal::cpu::relax();
+        }
+    });
+    let affinity = Some(sched::CpuSet::only(1));
+    if sched::spawn(sched::Spawn { name: "stuck", ext: None, affinity, start }).is_ok() {
+        sched::sleep_until(hal::clock::now_ns() + 50_000_000, sched::Interruptible::No);
+        hal::watchdog::report_stuck(1);
     }
 }
 

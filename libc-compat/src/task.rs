@@ -54,6 +54,8 @@ pub struct Task {
     pub minor_faults: AtomicU64,
     /// PR_SET_TIMERSLACK, nanoseconds: kept, without effect.
     pub timer_slack_ns: AtomicU64,
+    /// sched_setscheduler(2): policy with SCHED_RESET_ON_FORK, priority in the high half.
+    pub policy: AtomicU64,
     restart: SpinLock<Option<Restart>>,
     start: SpinLock<Option<Box<Start>>>,
 }
@@ -70,6 +72,7 @@ impl Task {
             last_fault: LastFault::default(),
             minor_faults: AtomicU64::new(0),
             timer_slack_ns: AtomicU64::new(50_000),
+            policy: AtomicU64::new(0),
             restart: SpinLock::new(None),
             start: SpinLock::new(Some(Box::new(start))),
         }

@@ -60,6 +60,7 @@ pub use current::{Current, current, try_current};
 pub use hooks::{init_boot_cpu, run_idle, start_cpu};
 pub use mutex::{Mutex, MutexGuard};
 pub use park::{Interruptible, WakeReason, preempt_point, sleep_until, yield_now};
+pub use policy::Class;
 pub use rw_lock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use spawn::{Spawn, SpawnError, exit_current, reap, spawn, spawn_suspended};
 pub use thread::{Thread, ThreadRef};

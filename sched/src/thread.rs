@@ -173,6 +173,11 @@ impl Thread {
         self.fair.set_nice(nice);
     }
 
+    /// Where its weight comes from: niceness, or a policy above or below it.
+    pub fn set_class(&self, class: crate::Class) {
+        self.fair.set_class(class);
+    }
+
     /// State letter of proc(5): R runs or could, S sleeps, D sleeps through signals, X has ended.
     pub fn state(&self) -> char {
         self.park.letter()

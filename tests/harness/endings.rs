@@ -53,6 +53,10 @@ fn cases<'a>() -> Vec<Case<'a>> {
             "end-kernel-recursion",
             Box::new(|r| r.ours(&["--kernel-arg", "crash=recursion"], "sleeper", &[], 121, "demitasse panic")),
         ),
+        (
+            "end-stuck-vcpu",
+            Box::new(|r| r.ours(&["--kernel-arg", "crash=stuck"], "sleeper", &[], 121, "demitasse panic")),
+        ),
         ("end-out-of-memory", Box::new(Runner::out_of_memory)),
         ("end-reader-gone", Box::new(Runner::reader_gone)),
         ("end-files-after-crash", Box::new(Runner::files_after_crash)),

@@ -71,6 +71,7 @@ impl Process {
             }
             *decided = Some(status);
         }
+        self.signals.job.resume();
         for thread in threads.values() {
             thread.work_flags().set(WorkFlags::STOP);
             thread.kick();

@@ -248,7 +248,7 @@ impl View {
             id: if of_thread { thread.id() } else { process.pid() },
             process: process.pid(),
             name: name_of(&thread),
-            state: thread.state(),
+            state: state_of(process, &thread),
             minor_faults: task.minor_faults.load(core::sync::atomic::Ordering::Relaxed),
             user_ns,
             system_ns: 0,
@@ -284,7 +284,7 @@ impl View {
         Ok(status::Status {
             name: name_of(&thread),
             umask: process.files.umask(),
-            state: thread.state(),
+            state: state_of(process, &thread),
             process: process.pid(),
             thread: if of_thread { thread.id() } else { process.pid() },
             fd_table_len: open.last().map_or(64, |&last| (last as usize + 1).next_multiple_of(64)),
@@ -303,6 +303,14 @@ impl View {
             voluntary_switches,
             involuntary_switches,
         })
+    }
+}
+
+/// The letter, T while the process is stopped.
+fn state_of(process: &Process, thread: &sched::Thread) -> char {
+    match thread.state() {
+        'D' if process.signals.job.is_stopped() => 'T',
+        state => state,
     }
 }
 

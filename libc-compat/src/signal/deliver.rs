@@ -4,6 +4,7 @@
 use super::action::{Action, DEFAULT, DefaultAction, IGNORE, default_action};
 use super::frame::{self, NO_RESTART};
 use super::info::SigInfo;
+use super::job;
 use super::set::{self, SigSet};
 use crate::Errno;
 use crate::process::ExitStatus;
@@ -17,13 +18,17 @@ use sched::Thread;
 /// while more are deliverable.
 pub fn deliver(frame: &mut TrapFrame, thread: &Thread, task: &Task) {
     thread.work_flags().clear(WorkFlags::SIGNAL);
-    while let Some(info) = take(task) {
+    loop {
+        job::wait_while_stopped(task);
+        let Some(info) = take(task) else { break };
         let action = task.process().signals.actions.take(info.signo());
         match action.handler {
             IGNORE => {}
             DEFAULT => match default_action(info.signo()) {
                 DefaultAction::Ignore => {}
-                DefaultAction::Stop => crate::unsupported!("a stop signal was ignored:", info.signo),
+                DefaultAction::Stop if info.signo() == set::SIGSTOP => job::stop(task.process()),
+                // See `job`.
+                DefaultAction::Stop => {}
                 DefaultAction::Terminate | DefaultAction::Core => return die(task, info.signo()),
             },
             _ => {

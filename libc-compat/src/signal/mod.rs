@@ -3,6 +3,7 @@
 //! * [`set`], [`info`], [`action`]: the plain data.
 //! * [`queue`]: what is pending, for a thread and for the process.
 //! * [`send`]: from a call, a timer, the outside to a thread that can take it.
+//! * [`job`]: stopping and continuing.
 //! * [`fault`]: from a fault to a signal of the faulting thread, delivered at once.
 //! * [`deliver`]: on the way back to the application: which signal, which action, restart of the interrupted call.
 //! * [`frame`], [`layout`]: the frame on the application's stack and its way back (rt_sigreturn).
@@ -18,6 +19,7 @@ pub mod deliver;
 pub mod fault;
 pub mod frame;
 pub mod info;
+pub mod job;
 pub mod layout;
 pub mod queue;
 pub mod send;
@@ -41,12 +43,16 @@ pub struct ProcessSignals {
     pub actions: Actions,
     /// Pending for whichever thread takes it.
     pub pending: Pending,
+    /// SIGSTOP and SIGCONT.
+    pub job: job::Job,
+    /// Who polls a signalfd.
+    pub source: fs::PollSource,
 }
 
 impl ProcessSignals {
     /// Every action the default, nothing pending.
     pub const fn new() -> Self {
-        Self { actions: Actions::new(), pending: Pending::new() }
+        Self { actions: Actions::new(), pending: Pending::new(), job: job::Job::new(), source: fs::PollSource::new() }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Sending: queue the signal, then make a thread look.
 
 use super::info::{SI_USER, SigInfo};
+use super::job;
 use super::queue::Queued;
 use super::set::{self, SigSet};
 use crate::Errno;
@@ -16,6 +17,7 @@ pub fn send_to_process(process: &Process, info: SigInfo) -> Result<(), Errno> {
         process.request_exit(ExitStatus::Signaled { signo, core: false });
         return Ok(());
     }
+    job::note_sent(process, signo);
     let threads = process.lock_threads();
     // As Linux: whether an ignored signal is dropped is asked of the first thread.
     let first = threads.values().next().and_then(|thread| task_of(thread));
@@ -25,7 +27,7 @@ pub fn send_to_process(process: &Process, info: SigInfo) -> Result<(), Errno> {
     match process.signals.pending.push(info) {
         Queued::Full => return Err(Errno::EAGAIN),
         Queued::Already => return Ok(()),
-        Queued::Yes => {}
+        Queued::Yes => process.signals.source.notify(fs::Readiness::READ),
     }
     if let Some(thread) = threads.values().find(|thread| wants(thread, signo)) {
         wake(thread);
@@ -41,12 +43,14 @@ pub fn send_to_thread(thread: &Thread, info: SigInfo) -> Result<(), Errno> {
         task.process().request_exit(ExitStatus::Signaled { signo, core: false });
         return Ok(());
     }
+    job::note_sent(task.process(), signo);
     if is_dropped(task.process(), task, signo) {
         return Ok(());
     }
     if task.signals.pending.push(info) == Queued::Full {
         return Err(Errno::EAGAIN);
     }
+    task.process().signals.source.notify(fs::Readiness::READ);
     if wants(thread, signo) {
         wake(thread);
     }
@@ -105,9 +109,8 @@ pub(crate) fn retarget(process: &Process, leaving: u32) {
     }
 }
 
-/// An action became "ignore": what is pending of the signal goes (sigaction(2), POSIX 3.3.1.3).
-pub(crate) fn discard_everywhere(process: &Process, signo: u8) {
-    let gone = SigSet::of(signo);
+/// What is pending of `gone` goes: an action became "ignore" (sigaction(2), POSIX 3.3.1.3), or a stop is cancelled.
+pub(crate) fn discard_everywhere(process: &Process, gone: SigSet) {
     process.signals.pending.discard(gone);
     let threads = process.lock_threads();
     for task in threads.values().filter_map(|thread| task_of(thread)) {

@@ -24,6 +24,7 @@ pub mod poll;
 pub mod process;
 pub mod sched_params;
 pub mod signal;
+mod signalfd;
 pub mod socket;
 pub(crate) use socket::interface;
 pub mod space;

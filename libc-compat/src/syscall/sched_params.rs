@@ -1,21 +1,22 @@
-//! Scheduling calls (sched(7)): yield, affinity, niceness; the real-time policies are not for this scheduler.
+//! Scheduling calls (sched(7)): yield, affinity, niceness, policies.
 
 use super::Support::{Full, Partial};
 use super::{Call, Errno, Row, SysResult, row};
-use crate::unsupported;
+use crate::process::task_of;
+use core::sync::atomic::Ordering;
 use hal::cpu::MAX_CPUS;
 use linux_raw_sys::general::*;
-use sched::{CpuSet, ThreadRef};
+use sched::{Class, CpuSet, ThreadRef};
 
 /// The rows of this family.
 pub const ROWS: &[Row] = &[
     row(__NR_sched_yield, "sched_yield", "", sched_yield, Full, "sched_yield(2)"),
     row(__NR_sched_getaffinity, "sched_getaffinity", "ddx", sched_getaffinity, Full, "sched_getaffinity(2)"),
     row(__NR_sched_setaffinity, "sched_setaffinity", "ddx", sched_setaffinity, Full, "sched_setaffinity(2)"),
-    row(__NR_sched_getscheduler, "sched_getscheduler", "d", sched_getscheduler, Partial, "sched_setscheduler(2)"),
-    row(__NR_sched_setscheduler, "sched_setscheduler", "ddx", sched_setscheduler, Partial, "sched_setscheduler(2)"),
-    row(__NR_sched_getparam, "sched_getparam", "dx", sched_getparam, Partial, "sched_getparam(2)"),
-    row(__NR_sched_setparam, "sched_setparam", "dx", sched_setparam, Partial, "sched_setparam(2)"),
+    row(__NR_sched_getscheduler, "sched_getscheduler", "d", sched_getscheduler, Full, "sched_setscheduler(2)"),
+    row(__NR_sched_setscheduler, "sched_setscheduler", "ddx", sched_setscheduler, Full, "sched_setscheduler(2)"),
+    row(__NR_sched_getparam, "sched_getparam", "dx", sched_getparam, Full, "sched_getparam(2)"),
+    row(__NR_sched_setparam, "sched_setparam", "dx", sched_setparam, Full, "sched_setparam(2)"),
     row(__NR_sched_get_priority_max, "sched_get_priority_max", "d", priority_max, Full, "sched_get_priority_max(2)"),
     row(__NR_sched_get_priority_min, "sched_get_priority_min", "d", priority_min, Full, "sched_get_priority_min(2)"),
     row(__NR_sched_rr_get_interval, "sched_rr_get_interval", "dx", rr_interval, Partial, "sched_rr_get_interval(2)"),
@@ -70,39 +71,80 @@ fn sched_setaffinity(call: &mut Call<'_>) -> SysResult {
     Ok(0)
 }
 
+/// Policy (with SCHED_RESET_ON_FORK) and priority of a thread.
+fn policy_of(thread: &sched::Thread) -> (u32, u32) {
+    let word = task_of(thread).map_or(0, |task| task.policy.load(Ordering::Relaxed));
+    (word as u32, (word >> 32) as u32)
+}
+
 fn sched_getscheduler(call: &mut Call<'_>) -> SysResult {
-    thread(call, call.int(0))?;
-    Ok(SCHED_NORMAL.into())
+    Ok(policy_of(&*thread(call, call.int(0))?).0.into())
+}
+
+/// The thread and the priority that sched_setscheduler and sched_setparam are given. A null pointer is EINVAL, as on Linux.
+fn parameters(call: &Call<'_>, argument: usize) -> Result<(ThreadRef, u32), Errno> {
+    if call.arg(argument) == 0 || call.int(0) < 0 {
+        return Err(Errno::EINVAL);
+    }
+    let priority = call.ptr::<u32>(argument).read()?;
+    Ok((thread(call, call.int(0))?, priority))
 }
 
 fn sched_setscheduler(call: &mut Call<'_>) -> SysResult {
-    thread(call, call.int(0))?;
-    let priority = call.ptr::<i32>(2).read()?;
-    set_policy(call.uint(1) & !SCHED_RESET_ON_FORK, priority)
+    if call.int(1) < 0 {
+        return Err(Errno::EINVAL);
+    }
+    let (thread, priority) = parameters(call, 2)?;
+    set_policy(&thread, call.uint(1), priority)
 }
 
-fn set_policy(policy: u32, priority: i32) -> SysResult {
-    match (policy, priority) {
-        // The difference between these three is one of slices, which nobody here would notice.
-        (SCHED_NORMAL | SCHED_BATCH | SCHED_IDLE, 0) => Ok(0),
-        (SCHED_FIFO | SCHED_RR, 1..=99) => {
-            unsupported!("real-time scheduling policy", policy);
-            Err(Errno::EPERM)
+/// The three ordinary policies differ in weight only. A thread with a real-time policy has so much weight that it leaves others little,
+/// but it is not strictly first: nothing here could end it if it never slept.
+fn set_policy(thread: &sched::Thread, policy: u32, priority: u32) -> SysResult {
+    let class = match (policy & !SCHED_RESET_ON_FORK, priority) {
+        (SCHED_NORMAL | SCHED_BATCH, 0) => Class::Fair,
+        (SCHED_IDLE, 0) => Class::Idle,
+        (SCHED_FIFO | SCHED_RR, 1..=99) => Class::RealTime,
+        _ => return Err(Errno::EINVAL),
+    };
+    thread.set_class(class);
+    if let Some(task) = task_of(thread) {
+        task.policy.store(u64::from(policy) | u64::from(priority) << 32, Ordering::Relaxed);
+    }
+    Ok(0)
+}
+
+/// What a new thread has from its maker (sched(7), "The reset-on-fork flag").
+pub(super) fn inherit(call: &Call<'_>, new: &sched::Thread) {
+    let (mut nice, (mut policy, mut priority)) = (call.thread().nice(), policy_of(call.thread()));
+    if policy & SCHED_RESET_ON_FORK != 0 {
+        policy &= !SCHED_RESET_ON_FORK;
+        if priority > 0 {
+            (policy, priority, nice) = (SCHED_NORMAL, 0, 0);
         }
-        _ => Err(Errno::EINVAL),
+        nice = nice.max(0);
+    }
+    if nice != 0 {
+        new.set_nice(nice);
+    }
+    if policy != 0 {
+        // Valid for the maker, hence for the new thread.
+        let _ = set_policy(new, policy, priority);
     }
 }
 
 fn sched_getparam(call: &mut Call<'_>) -> SysResult {
-    thread(call, call.int(0))?;
-    call.ptr(1).write(0i32)?;
+    if call.arg(1) == 0 {
+        return Err(Errno::EINVAL);
+    }
+    let (_, priority) = policy_of(&*thread(call, call.int(0))?);
+    call.ptr(1).write(priority)?;
     Ok(0)
 }
 
 fn sched_setparam(call: &mut Call<'_>) -> SysResult {
-    thread(call, call.int(0))?;
-    let priority = call.ptr::<i32>(1).read()?;
-    set_policy(SCHED_NORMAL, priority)
+    let (thread, priority) = parameters(call, 1)?;
+    set_policy(&thread, policy_of(&thread).0, priority)
 }
 
 fn priority_max(call: &mut Call<'_>) -> SysResult {
@@ -123,8 +165,12 @@ fn priority_bound(policy: u32, real_time: u64) -> SysResult {
 
 /// A fair thread's slice, about as long as on an unloaded Linux.
 fn rr_interval(call: &mut Call<'_>) -> SysResult {
-    thread(call, call.int(0))?;
-    call.ptr(1).write(super::time::TimeSpec { sec: 0, nsec: 4_000_000 })?;
+    let nsec = match policy_of(&*thread(call, call.int(0))?).0 & !SCHED_RESET_ON_FORK {
+        SCHED_FIFO => 0,
+        SCHED_RR => 100_000_000,
+        _ => 4_000_000,
+    };
+    call.ptr(1).write(super::time::TimeSpec { sec: 0, nsec })?;
     Ok(0)
 }
 

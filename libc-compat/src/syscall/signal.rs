@@ -13,7 +13,7 @@ use crate::task::Task;
 use crate::uaccess::UserPtr;
 use hal::context::WorkFlags;
 use linux_raw_sys::general::*;
-use sched::{Interruptible, WaitQueue};
+use sched::{Interruptible, Thread, WaitQueue};
 
 /// The rows of this family.
 pub const ROWS: &[Row] = &[
@@ -53,7 +53,7 @@ fn rt_sigaction(call: &mut Call<'_>) -> SysResult {
             let new = new.read()?;
             let old = actions.replace(signo, Action { mask: SigSet(new.mask).without(SigSet::UNBLOCKABLE).0, ..new });
             if actions.ignored().contains(signo) {
-                send::discard_everywhere(call.process(), signo);
+                send::discard_everywhere(call.process(), SigSet::of(signo));
             }
             old
         }
@@ -131,20 +131,26 @@ fn rt_sigtimedwait(call: &mut Call<'_>) -> SysResult {
         None => None,
         Some(timeout) => Some(hal::clock::now_ns().saturating_add(timeout.read()?.to_ns()?)),
     };
-    let task = call.task();
-    task.signals.set_waited(wanted);
-    let taken = wait_for(call, wanted, deadline);
-    task.signals.set_waited(SigSet::EMPTY);
-    let mut info = taken?;
-    call.process().timers.note_delivered(&mut info);
+    let info = wait_for(call.task(), call.thread(), wanted, deadline)?;
     if let Some(to) = call.ptr::<SigInfo>(1).non_null() {
         info.write(to)?;
     }
     Ok(info.signo().into())
 }
 
-fn wait_for(call: &Call<'_>, wanted: SigSet, deadline: Option<u64>) -> Result<SigInfo, Errno> {
-    let (task, process, thread) = (call.task(), call.process(), call.thread());
+/// Takes a signal of `wanted` that is pending for the calling thread or its process, or waits for one. EAGAIN after the deadline, EINTR
+/// when another one is to be delivered.
+pub(super) fn wait_for(task: &Task, thread: &Thread, wanted: SigSet, deadline: Option<u64>) -> Result<SigInfo, Errno> {
+    task.signals.set_waited(wanted);
+    let taken = wait_until_pending(task, thread, wanted, deadline);
+    task.signals.set_waited(SigSet::EMPTY);
+    let mut info = taken?;
+    task.process().timers.note_delivered(&mut info);
+    Ok(info)
+}
+
+fn wait_until_pending(task: &Task, thread: &Thread, wanted: SigSet, deadline: Option<u64>) -> Result<SigInfo, Errno> {
+    let process = task.process();
     let nobody = WaitQueue::new();
     loop {
         // Cleared before looking, so that a signal that comes later sets it again.
@@ -161,6 +167,10 @@ fn wait_for(call: &Call<'_>, wanted: SigSet, deadline: Option<u64>) -> Result<Si
         match nobody.wait_until(deadline, Interruptible::Yes, || None::<()>) {
             Err(sched::WakeReason::TimedOut) => return Err(Errno::EAGAIN),
             _ if thread.work_flags().any(WorkFlags::STOP) => return Err(Errno::EINTR),
+            _ if process.signals.job.is_stopped() => {
+                thread.work_flags().set(WorkFlags::SIGNAL);
+                return Err(Errno::EINTR);
+            }
             _ => {}
         }
     }

@@ -22,6 +22,7 @@ const FAMILIES: &[&[Row]] = &[
     super::process::ROWS,
     super::sched_params::ROWS,
     super::signal::ROWS,
+    super::signalfd::ROWS,
     super::socket::ROWS,
     super::space::ROWS,
     super::stat::ROWS,

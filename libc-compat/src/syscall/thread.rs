@@ -146,9 +146,7 @@ fn spawn(call: &mut Call<'_>, new: NewThread) -> SysResult {
     })?;
     let tid = thread.id();
     task_of(&thread).expect("the thread was made with a task").set_tid(tid);
-    if call.thread().nice() != 0 {
-        thread.set_nice(call.thread().nice());
-    }
+    super::sched_params::inherit(call, &thread);
     // As Linux: a bad pointer here is not an error.
     if with(CLONE_PARENT_SETTID) {
         let _ = new.parent_tid.write(tid);

@@ -1,6 +1,6 @@
 //! What fairness needs to know of one thread.
 
-use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use intrusive_collections::RBTreeAtomicLink;
 
 const NICE_MIN: i32 = -20;
@@ -29,6 +29,21 @@ const WEIGHTS: [u32; 40] = {
     weights
 };
 
+/// What a thread's weight comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Class {
+    /// Its niceness.
+    Fair,
+    /// Next to nothing: it runs when others leave time.
+    Idle,
+    /// More than the least nice thread has, many times.
+    RealTime,
+}
+
+const WEIGHT_OF_IDLE: u32 = 3;
+const WEIGHT_OF_REAL_TIME: u32 = WEIGHTS[0] * 16;
+
 /// A thread's place in the order of its queue. The virtual run time is nanoseconds of running scaled by weight, relative
 /// to the queue of the vCPU `Thread::cpu`. Written under that queue's lock, or by who has just unparked the thread.
 #[derive(Debug)]
@@ -36,6 +51,7 @@ pub(crate) struct Fair {
     pub(super) link: RBTreeAtomicLink,
     vruntime_ns: AtomicU64,
     nice: AtomicI32,
+    class: AtomicU8,
     weight: AtomicU32,
 }
 
@@ -46,6 +62,7 @@ impl Fair {
             link: RBTreeAtomicLink::new(),
             vruntime_ns: AtomicU64::new(0),
             nice: AtomicI32::new(0),
+            class: AtomicU8::new(Class::Fair as u8),
             weight: AtomicU32::new(WEIGHT_OF_NICE_0),
         }
     }
@@ -76,7 +93,22 @@ impl Fair {
     pub fn set_nice(&self, nice: i32) {
         let nice = nice.clamp(NICE_MIN, NICE_MAX);
         self.nice.store(nice, Ordering::Relaxed);
-        self.weight.store(WEIGHTS[(nice - NICE_MIN) as usize], Ordering::Relaxed);
+        self.set_weight();
+    }
+
+    /// See [`Class`]. Counts from the thread's next charge on.
+    pub fn set_class(&self, class: Class) {
+        self.class.store(class as u8, Ordering::Relaxed);
+        self.set_weight();
+    }
+
+    fn set_weight(&self) {
+        let weight = match self.class.load(Ordering::Relaxed) {
+            class if class == Class::Idle as u8 => WEIGHT_OF_IDLE,
+            class if class == Class::RealTime as u8 => WEIGHT_OF_REAL_TIME,
+            _ => WEIGHTS[(self.nice() - NICE_MIN) as usize],
+        };
+        self.weight.store(weight, Ordering::Relaxed);
     }
 }
 

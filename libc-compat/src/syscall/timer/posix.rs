@@ -14,7 +14,7 @@ use super::Clock;
 use crate::Errno;
 use crate::process::Process;
 use crate::signal::info::{SI_KERNEL, SigInfo};
-use crate::signal::send;
+use crate::signal::{job, send};
 use crate::syscall::time;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -243,6 +243,8 @@ impl PosixTimer {
             Notify::Signal { signo, target, value } => {
                 let info = SigInfo::timer(signo, self.id, value.unwrap_or(self.id.into()), self.id + 1);
                 if process.signals.actions.ignored().contains(signo) {
+                    // SIGCONT continues also where it is not caught.
+                    job::note_sent(&process, signo);
                     Err(Errno::EAGAIN)
                 } else {
                     send_timer_signal(&process, target, info)
