@@ -17,6 +17,7 @@ pub fn if_asked() {
 
 /// vCPU 1 takes no interrupts any more; vCPU 0 finds out, as whoever waits for an answer of it would.
 fn stuck() {
+    sched::current().set_affinity(sched::CpuSet::only(0));
     let start = alloc::boxed::Box::new(|| {
         let _masked = hal::irq::IrqGuard::mask();
         loop {
