@@ -63,7 +63,7 @@ fn waits_fail_as_on_linux() {
         assert_eq!(app.call(__NR_futex, &[1 << 50, wait, 1, 0]), EFAULT);
         let bitset = FUTEX_WAIT_BITSET_PRIVATE.into();
         assert_eq!(app.call(__NR_futex, &[at(&word), bitset, 1, 0, 0, 0]), EINVAL);
-        assert_eq!(app.call(__NR_futex, &[at(&word), FUTEX_LOCK_PI.into(), 1]), ENOSYS);
+        assert_eq!(app.call(__NR_futex, &[at(&word), FUTEX_WAIT_REQUEUE_PI.into(), 1]), ENOSYS);
     });
 }
 
