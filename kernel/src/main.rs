@@ -23,6 +23,7 @@ fn kernel_main() -> ! {
     mm::init(hal::boot_info::get());
     hal::stack::set_provider(&mm::kernel_stack::POOL);
     hal::trap::set_hooks(init::HOOKS);
+    sched::limit_threads(mm::frame::stats().total as u64 * 4096);
     hal::log::mark("memory ready");
     hal::clock::refine();
     sched::init_boot_cpu();

@@ -62,6 +62,6 @@ pub use mutex::{Mutex, MutexGuard};
 pub use park::{Interruptible, WakeReason, preempt_point, sleep_until, yield_now};
 pub use policy::Class;
 pub use rw_lock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
-pub use spawn::{Spawn, SpawnError, exit_current, reap, spawn, spawn_suspended};
+pub use spawn::{Spawn, SpawnError, exit_current, limit_threads, reap, spawn, spawn_suspended};
 pub use thread::{Thread, ThreadRef};
 pub use wait::WaitQueue;

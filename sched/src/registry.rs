@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use hal::sync::SpinLock;
 use intrusive_collections::{Bound, KeyAdapter, RBTree, RBTreeAtomicLink, intrusive_adapter};
 
-/// Most threads at a time; Linux's default on a machine with 4 GiB (threads-max, proc(5)).
+/// Most threads at a time, whatever the memory; about Linux's default on a machine with 4 GiB (threads-max, proc(5)).
 const MAX_THREADS: usize = 32_000;
 /// Ids stay below this (PID_MAX_LIMIT, proc(5)).
 const ID_END: u32 = 1 << 22;
@@ -24,7 +24,17 @@ impl<'a> KeyAdapter<'a> for ById {
 static THREADS: SpinLock<RBTree<ById>> = SpinLock::new(RBTree::new(ById::NEW));
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 static NEXT_ID: SpinLock<u32> = SpinLock::new(1);
+static LIMIT: AtomicUsize = AtomicUsize::new(MAX_THREADS);
 static CREATED: AtomicU64 = AtomicU64::new(0);
+
+/// Memory for each thread that may be, in bytes: as on Linux (`set_max_threads`), what threads need of the kernel is a small part of it,
+/// and an application that makes threads without end gets an error instead of taking the last frame.
+const BYTES_A_THREAD: u64 = 128 << 10;
+
+/// See [`crate::limit_threads`].
+pub(crate) fn limit_threads(memory_bytes: u64) {
+    LIMIT.store(((memory_bytes / BYTES_A_THREAD) as usize).min(MAX_THREADS), Ordering::Relaxed);
+}
 
 /// A place for one more thread, with an id that no living thread has. Dropping it gives the place back.
 pub(crate) struct Place(u32);
@@ -32,7 +42,7 @@ pub(crate) struct Place(u32);
 impl Place {
     /// `None` when the machine has its limit of threads.
     pub fn take() -> Option<Self> {
-        if COUNT.fetch_add(1, Ordering::Relaxed) >= MAX_THREADS {
+        if COUNT.fetch_add(1, Ordering::Relaxed) >= LIMIT.load(Ordering::Relaxed) {
             COUNT.fetch_sub(1, Ordering::Relaxed);
             return None;
         }

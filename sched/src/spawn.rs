@@ -54,6 +54,11 @@ pub fn spawn_suspended(spawn: Spawn<'_>) -> Result<ThreadRef, SpawnError> {
     Ok(thread)
 }
 
+/// Sets how many threads there may be on a machine with so much memory.
+pub fn limit_threads(memory_bytes: u64) {
+    registry::limit_threads(memory_bytes);
+}
+
 /// The first code of every thread: runs what it was spawned for.
 pub(crate) fn run_start(thread: &Thread) {
     let start = thread.start.lock().take();

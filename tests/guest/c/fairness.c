@@ -3,17 +3,17 @@
 #include "t.h"
 #include <sys/sysinfo.h>
 static volatile int go;
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
 static struct {
     volatile unsigned long n;
     char pad[56];
 } counts[10000];
 static void *count(void *a) {
     long me = (long)a;
+    pthread_mutex_lock(&gate);
+    pthread_mutex_unlock(&gate);
     while (go != 2) {
-        if (go)
-            counts[me].n++;
-        else
-            sched_yield();
+        counts[me].n++;
     }
     return NULL;
 }
@@ -23,6 +23,7 @@ int main(int argc, char **argv) {
     pthread_attr_t a;
     pthread_attr_init(&a);
     pthread_attr_setstacksize(&a, 64 << 10);
+    pthread_mutex_lock(&gate);
     for (long i = 0; i < n; i++) {
         int e = pthread_create(&all[i], &a, count, (void *)i);
         if (e) {
@@ -33,7 +34,7 @@ int main(int argc, char **argv) {
     struct sysinfo s;
     sysinfo(&s);
     printf("%ld threads; %lu KiB free\n", n, s.freeram * s.mem_unit / 1024);
-    go = 1;
+    pthread_mutex_unlock(&gate);
     sleep_ms(seconds * 1000);
     go = 2;
     for (long i = 0; i < n; i++) {
