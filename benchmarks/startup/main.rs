@@ -3,20 +3,12 @@
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
-use report::{Bar, Row};
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
-use system::{Side, Systems};
+use guest::report::{self, Bar, Row};
+use guest::system::{Side, Systems};
+use std::path::Path;
+use std::process::ExitCode;
 
-mod gdb;
-mod initramfs;
-mod linux;
 mod measure;
-mod qmp;
-mod report;
-mod run;
-mod stats;
-mod system;
 
 /// Measures start-up of Demitasse and of Linux in one run and prints a report in Markdown.
 #[derive(Parser)]
@@ -26,7 +18,7 @@ struct Options {
     what: Vec<What>,
     /// Only this side
     #[arg(long, value_enum)]
-    only: Option<OnlySide>,
+    only: Option<Side>,
     /// Interleaved runs of each wall-clock measurement
     #[arg(long, default_value_t = 11)]
     runs: usize,
@@ -54,12 +46,6 @@ enum What {
     Clocks,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum OnlySide {
-    Demitasse,
-    Linux,
-}
-
 fn main() -> ExitCode {
     match measure(&Options::parse()) {
         Ok(true) => ExitCode::SUCCESS,
@@ -73,16 +59,10 @@ fn main() -> ExitCode {
 
 /// Whether all is well: with `--check`, that every bar is held.
 fn measure(options: &Options) -> Result<bool> {
-    let sides: Vec<Side> = Side::BOTH
-        .into_iter()
-        .filter(|side| match options.only {
-            None => true,
-            Some(OnlySide::Demitasse) => *side == Side::Demitasse,
-            Some(OnlySide::Linux) => *side == Side::Linux,
-        })
-        .collect();
+    let sides: Vec<Side> =
+        Side::BOTH.into_iter().filter(|side| options.only.is_none_or(|only| only == *side)).collect();
     let classes = tempfile::tempdir()?;
-    compile(classes.path())?;
+    guest::compile_java(&Path::new(env!("CARGO_MANIFEST_DIR")).join("startup/java"), classes.path())?;
     let systems = Systems::prepare(classes.path(), sides.contains(&Side::Demitasse))?;
     let is_wanted = |what| options.what.is_empty() || options.what.contains(&what);
     let mut rows = Vec::new();
@@ -95,7 +75,7 @@ fn measure(options: &Options) -> Result<bool> {
         let boot = measure::boot(&systems)?;
         eprintln!("firmware before the kernel: {:.1} M instructions", boot.firmware as f64 / 1e6);
         rows.push(Row {
-            what: "instructions, kernel entry to ld.so, M",
+            what: "instructions, kernel entry to ld.so, M".into(),
             ours: vec![boot.kernel as f64 / 1e6],
             linux: vec![],
             bar: Bar::AtMost(10.0),
@@ -118,7 +98,7 @@ fn measure(options: &Options) -> Result<bool> {
     }
     if is_wanted(What::Clocks) {
         let mut random =
-            Row { what: "first SecureRandom bytes, ms", ours: vec![], linux: vec![], bar: Bar::Ratio(1.0) };
+            Row { what: "first SecureRandom bytes, ms".into(), ours: vec![], linux: vec![], bar: Bar::Ratio(1.0) };
         rows.push(row("System.nanoTime, ns a call", Bar::Ratio(1.0), &sides, options.runs, |side| {
             let (clock, bytes) = measure::clocks(&systems, side)?;
             if side == Side::Linux { &mut random.linux } else { &mut random.ours }.push(bytes);
@@ -126,7 +106,7 @@ fn measure(options: &Options) -> Result<bool> {
         })?);
         rows.push(random);
     }
-    print!("{}", report::markdown(&systems.description(), &rows));
+    print!("{}", report::markdown("Start-up", &systems.description(), &rows));
     Ok(!options.check || rows.iter().all(|row| row.is_held() == Some(true)))
 }
 
@@ -138,7 +118,7 @@ fn row(
     runs: usize,
     mut one: impl FnMut(Side) -> Result<f64>,
 ) -> Result<Row> {
-    let mut row = Row { what, ours: vec![], linux: vec![], bar };
+    let mut row = Row { what: what.into(), ours: vec![], linux: vec![], bar };
     for turn in 1..=runs {
         for &side in sides {
             let value = one(side)?;
@@ -147,13 +127,4 @@ fn row(
         }
     }
     Ok(row)
-}
-
-/// Compiles the Java programs of this folder into `classes`.
-fn compile(classes: &Path) -> Result<()> {
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("startup/java");
-    let files: Vec<PathBuf> = std::fs::read_dir(sources)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
-    let status = Command::new("javac").arg("-d").arg(classes).args(files).status()?;
-    anyhow::ensure!(status.success(), "javac failed");
-    Ok(())
 }

@@ -1,8 +1,8 @@
 //! The measurements. Each takes both sides in turns, so that whatever else the host does touches both alike.
 
-use crate::run::Run;
-use crate::system::{Plan, Side, Systems};
 use anyhow::{Context, Result};
+use guest::run::Run;
+use guest::system::{Plan, Program, Side, Systems};
 use std::time::Duration;
 
 /// Hello's line.
@@ -15,8 +15,8 @@ const MEMORY_LIMIT: Duration = Duration::from_secs(25);
 const MEMORY_STEP: u64 = 2 << 20;
 
 /// Java options as given on both sides.
-fn java(options: &[&str], class: &str) -> Vec<String> {
-    options.iter().chain(&["-cp", "/classes", class]).map(|word| word.to_string()).collect()
+fn java(options: &[&str], class: &str) -> Program {
+    Program::Java(options.iter().chain(&["-cp", "/classes", class]).map(|word| word.to_string()).collect())
 }
 
 /// Executed instructions from reset to Hello's line: one vCPU, SerialGC, record mode.
@@ -24,9 +24,10 @@ pub fn instructions(systems: &Systems, side: Side) -> Result<f64> {
     let plan = Plan {
         cpus: 1,
         memory_bytes: 2 << 30,
-        java: java(&["-XX:+UseSerialGC"], "Hello"),
+        program: java(&["-XX:+UseSerialGC"], "Hello"),
         is_counted: true,
         is_debugged: false,
+        cpu_features: "",
     };
     let mut run = Run::start(systems, side, &plan)?;
     let mut monitor = run.monitor()?;
@@ -53,9 +54,10 @@ pub fn boot(systems: &Systems) -> Result<Boot> {
     let plan = Plan {
         cpus: 1,
         memory_bytes: 2 << 30,
-        java: java(&["-XX:+UseSerialGC"], "Hello"),
+        program: java(&["-XX:+UseSerialGC"], "Hello"),
         is_counted: true,
         is_debugged: true,
+        cpu_features: "",
     };
     let run = Run::start(systems, Side::Demitasse, &plan)?;
     let mut monitor = run.monitor()?;
@@ -91,15 +93,28 @@ fn symbol(elf: &goblin::elf::Elf<'_>, name: &str) -> Option<u64> {
 
 /// Wall time from QEMU's start to Hello's line, in seconds: 2 vCPUs, default options.
 pub fn wall(systems: &Systems, side: Side) -> Result<f64> {
-    let plan = Plan { cpus: 2, memory_bytes: 2 << 30, java: java(&[], "Hello"), is_counted: false, is_debugged: false };
+    let plan = Plan {
+        cpus: 2,
+        memory_bytes: 2 << 30,
+        program: java(&[], "Hello"),
+        is_counted: false,
+        is_debugged: false,
+        cpu_features: "",
+    };
     let (_, time) = Run::start(systems, side, &plan)?.wait_for_line(HELLO, LIMIT)?;
     Ok(time.as_secs_f64())
 }
 
 /// System.nanoTime (ns a call) and the first SecureRandom bytes (ms).
 pub fn clocks(systems: &Systems, side: Side) -> Result<(f64, f64)> {
-    let plan =
-        Plan { cpus: 2, memory_bytes: 2 << 30, java: java(&[], "Clocks"), is_counted: false, is_debugged: false };
+    let plan = Plan {
+        cpus: 2,
+        memory_bytes: 2 << 30,
+        program: java(&[], "Clocks"),
+        is_counted: false,
+        is_debugged: false,
+        cpu_features: "",
+    };
     let (line, _) = Run::start(systems, side, &plan)?.wait_for_line("clocks ", LIMIT)?;
     let mut numbers = line.split(' ').skip(1).map(str::parse::<f64>);
     let mut next = || numbers.next().and_then(Result::ok).with_context(|| format!("the guest printed {line:?}"));
@@ -110,7 +125,14 @@ pub fn clocks(systems: &Systems, side: Side) -> Result<(f64, f64)> {
 pub fn memory(systems: &Systems, side: Side) -> Result<u64> {
     let runs = |steps: u64| {
         let java = java(&["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx16m"], "Hello");
-        let plan = Plan { cpus: 1, memory_bytes: steps * MEMORY_STEP, java, is_counted: false, is_debugged: false };
+        let plan = Plan {
+            cpus: 1,
+            memory_bytes: steps * MEMORY_STEP,
+            program: java,
+            is_counted: false,
+            is_debugged: false,
+            cpu_features: "",
+        };
         Run::start(systems, side, &plan).and_then(|mut run| run.wait_for_line(HELLO, MEMORY_LIMIT)).is_ok()
     };
     let (mut fails, mut works) = ((32 << 20) / MEMORY_STEP, (256 << 20) / MEMORY_STEP);

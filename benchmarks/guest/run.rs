@@ -20,7 +20,7 @@ pub struct Run {
 impl Run {
     /// Starts a machine.
     pub fn start(systems: &Systems, side: Side, plan: &Plan) -> Result<Run> {
-        let directory = tempfile::Builder::new().prefix("startup").tempdir()?;
+        let directory = tempfile::Builder::new().prefix("guest").tempdir()?;
         let places = Places(directory.path());
         let (program, args) = systems.command(side, plan, &places)?;
         let mut command = Command::new(program);
@@ -83,6 +83,11 @@ impl Run {
         }
     }
 
+    /// The output that [`Self::wait_for_line`] has seen and not returned.
+    pub fn output(&self) -> String {
+        String::from_utf8_lossy(&self.seen).into_owned()
+    }
+
     /// What QEMU and our kernel had to say.
     fn remarks(&self) -> String {
         let read = |path: &std::path::Path| {
@@ -107,7 +112,7 @@ fn take_line(seen: &mut Vec<u8>, start: &str) -> Option<String> {
     while let Some(length) = seen[at..].iter().position(|&byte| byte == b'\n') {
         let line = String::from_utf8_lossy(&seen[at..at + length]).trim_end().to_string();
         if line.starts_with(start) {
-            seen.drain(..=at + length);
+            seen.drain(at..=at + length);
             return Some(line);
         }
         at += length + 1;

@@ -13,7 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Side {
     /// This project's kernel.
     Demitasse,
@@ -34,6 +34,15 @@ impl Side {
     }
 }
 
+/// What a machine runs.
+#[derive(Clone, Debug)]
+pub enum Program {
+    /// `java` with these arguments.
+    Java(Vec<String>),
+    /// The executable of this name in the shared directory, with these arguments.
+    Native(String, Vec<String>),
+}
+
 /// What one run is.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -41,12 +50,14 @@ pub struct Plan {
     pub cpus: u32,
     /// Main memory, in bytes.
     pub memory_bytes: u64,
-    /// Arguments of `java`.
-    pub java: Vec<String>,
+    /// What runs.
+    pub program: Program,
     /// Executed instructions are counted (QEMU's record mode, one vCPU, no random instructions).
     pub is_counted: bool,
     /// The machine waits for gdb's protocol before its first instruction.
     pub is_debugged: bool,
+    /// More for QEMU's `-cpu`, with a comma in front, or empty.
+    pub cpu_features: &'static str,
 }
 
 /// Where one run's sockets and files are: a directory of its own.
@@ -131,8 +142,9 @@ impl Systems {
         machine.layers.clone_from(&self.layers);
         machine.cpus = plan.cpus;
         machine.memory_bytes = plan.memory_bytes;
-        machine.cpu_model =
-            Some(format!("max,family=23{}", if plan.is_counted { ",rdrand=off,rdseed=off" } else { "" }));
+        machine.cpu_model = Some(
+            format!("max,family=23{}", if plan.is_counted { ",rdrand=off,rdseed=off" } else { "" }) + plan.cpu_features,
+        );
         if side == Side::Linux {
             machine.kernel_args.push(linux::COMMAND_LINE.into());
         }
@@ -154,19 +166,27 @@ impl Systems {
         Ok((machine.qemu, args))
     }
 
+    fn program(&self, plan: &Plan) -> wire::Program {
+        match &plan.program {
+            Program::Java(arguments) => program::java(&self.jdk, arguments),
+            Program::Native(name, arguments) => program::native(&Path::new("/classes").join(name), name, arguments),
+        }
+    }
+
     fn linux_arguments(&self, plan: &Plan, places: &Places<'_>, args: &mut Vec<OsString>) -> Result<()> {
         let initramfs = places.file("initramfs");
-        let program = program::java(&self.jdk, &plan.java);
+        let program = self.program(plan);
         let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
         let environment: Vec<String> = program.env.iter().map(text).collect();
-        let command: Vec<String> = [text(&program.exe)].into_iter().chain(plan.java.iter().cloned()).collect();
+        let command: Vec<String> =
+            [text(&program.exe)].into_iter().chain(program.argv.iter().skip(1).map(text)).collect();
         fs::write(&initramfs, self.linux.initramfs(self.layers.len(), &command, &environment))?;
         args.extend(["-initrd".into(), initramfs.into(), "-serial".into(), server(&places.output())]);
         Ok(())
     }
 
     fn demitasse_arguments(&self, plan: &Plan, places: &Places<'_>, args: &mut Vec<OsString>) -> Result<()> {
-        let mut manifest = program::manifest([program::java(&self.jdk, &plan.java)]);
+        let mut manifest = program::manifest([self.program(plan)]);
         manifest.binds.extend(self.layers.iter().flat_map(|layer| layer.binds.iter().cloned()));
         let file = places.file("manifest");
         fs::write(&file, manifest.to_disk())?;

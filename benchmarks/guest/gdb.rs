@@ -12,7 +12,7 @@ pub struct Stub(UnixStream);
 impl Stub {
     /// Connects to the socket at `path`.
     pub fn connect(path: &Path) -> Result<Stub> {
-        let mut stub = Stub(super::qmp::connect(path)?);
+        let mut stub = Stub(crate::qmp::connect(path)?);
         stub.request("?")?;
         Ok(stub)
     }

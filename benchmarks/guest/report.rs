@@ -6,7 +6,7 @@ use std::fmt::Write;
 /// One line of the report.
 pub struct Row {
     /// What was measured, with its unit.
-    pub what: &'static str,
+    pub what: String,
     /// Ours, in its unit.
     pub ours: Vec<f64>,
     /// Linux's; empty where there is none.
@@ -21,6 +21,10 @@ pub enum Bar {
     AtMost(f64),
     /// The ratio of the medians is at most this.
     Ratio(f64),
+    /// The ratio of the medians is at least this.
+    AtLeast(f64),
+    /// Nothing.
+    None,
 }
 
 impl Row {
@@ -32,6 +36,8 @@ impl Row {
         match self.bar {
             Bar::AtMost(limit) => Some(median(&self.ours) <= limit),
             Bar::Ratio(limit) => self.ratio().map(|ratio| ratio.value <= limit),
+            Bar::AtLeast(limit) => self.ratio().map(|ratio| ratio.value >= limit),
+            Bar::None => None,
         }
     }
 
@@ -41,18 +47,21 @@ impl Row {
 }
 
 /// The report as Markdown.
-pub fn markdown(description: &str, rows: &[Row]) -> String {
+pub fn markdown(title: &str, description: &str, rows: &[Row]) -> String {
     let mut text = format!(
-        "# Start-up, both systems in one run\n\n{description}. Medians; in brackets the 95 % bootstrap interval of the ratio.\n\n"
+        "# {title}, both systems in one run\n\n{description}. Medians; in brackets the 95 % bootstrap interval of the ratio.\n\n"
     );
     text += "| what | Demitasse | Linux | ratio | bar | held |\n|---|---|---|---|---|---|\n";
     for row in rows {
         let bar = match row.bar {
             Bar::AtMost(limit) => format!("at most {}", number(limit)),
             Bar::Ratio(limit) => format!("ratio at most {limit}"),
+            Bar::AtLeast(limit) => format!("ratio at least {limit}"),
+            Bar::None => "-".into(),
         };
         let ratio = row.ratio().map_or("-".to_string(), |ratio| ratio.to_string());
-        let held = row.is_held().map_or("not measured", |held| if held { "yes" } else { "**NO**" });
+        let unknown = if matches!(row.bar, Bar::None) { "-" } else { "not measured" };
+        let held = row.is_held().map_or(unknown, |held| if held { "yes" } else { "**NO**" });
         writeln!(text, "| {} | {} | {} | {ratio} | {bar} | {held} |", row.what, figure(&row.ours), figure(&row.linux))
             .expect("text grows");
     }
@@ -85,11 +94,11 @@ mod tests {
     #[test]
     fn a_missed_bar_is_said_loudly() {
         let rows = [
-            Row { what: "a, s", ours: vec![1.0, 1.0, 1.0], linux: vec![4.0, 4.0, 4.0], bar: Bar::Ratio(0.3) },
-            Row { what: "b, MiB", ours: vec![70.0], linux: vec![], bar: Bar::AtMost(64.0) },
-            Row { what: "c", ours: vec![], linux: vec![1.0], bar: Bar::AtMost(1.0) },
+            Row { what: "a, s".into(), ours: vec![1.0, 1.0, 1.0], linux: vec![4.0, 4.0, 4.0], bar: Bar::Ratio(0.3) },
+            Row { what: "b, MiB".into(), ours: vec![70.0], linux: vec![], bar: Bar::AtMost(64.0) },
+            Row { what: "c".into(), ours: vec![], linux: vec![1.0], bar: Bar::AtMost(1.0) },
         ];
-        let text = markdown("x", &rows);
+        let text = markdown("t", "x", &rows);
         assert!(text.contains("| a, s | 1 (n=3, spread 0.0 %) | 4 (n=3, spread 0.0 %) | 0.250 [0.250, 0.250] | ratio at most 0.3 | yes |"), "{text}");
         assert!(text.contains("| b, MiB | 70 | - | - | at most 64 | **NO** |"), "{text}");
         assert!(text.contains("not measured"), "{text}");
