@@ -38,7 +38,7 @@ pub fn init() {
 }
 
 /// [`hal::trap::Hooks::syscall`]: a system call (path 2).
-pub fn syscall(frame: &mut TrapFrame) {
+pub extern "C" fn syscall(frame: &mut TrapFrame) {
     let thread = sched::current();
     let task = task_of(&thread).expect("system calls come from application threads only");
     let number = frame.error;
@@ -148,6 +148,9 @@ fn fault_again(frame: &TrapFrame, fault: &Fault, addr: u64) -> FaultOutcome {
 pub fn return_work(frame: &mut TrapFrame) {
     let thread = sched::current();
     let flags = thread.work_flags().get();
+    if flags == WorkFlags::RESCHED {
+        return sched::preempt_point();
+    }
     let task: Option<&Task> = task_of(&thread);
     let Some(task) = task else { return sched::preempt_point() };
     if flags & WorkFlags::STOP != 0 {

@@ -8,7 +8,7 @@ use crate::{CpuSet, registry};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
-use core::any::Any;
+use core::any::{Any, TypeId};
 use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use hal::context::WorkFlags;
 use hal::sync::SpinLock;
@@ -25,6 +25,8 @@ pub struct Thread {
     id: u32,
     name: SpinLock<Name>,
     ext: Option<Box<dyn Any + Send + Sync>>,
+    /// The type in `ext`.
+    ext_type: TypeId,
     work: WorkFlags,
     affinity: AtomicU64,
     /// What it runs when it is first dispatched.
@@ -73,6 +75,7 @@ impl Thread {
         Self {
             id,
             name: SpinLock::new(Name::new(name.as_bytes())),
+            ext_type: ext.as_deref().map_or(TypeId::of::<()>(), |ext| ext.type_id()),
             ext,
             work: WorkFlags::new(),
             affinity: AtomicU64::new(affinity.bits()),
@@ -118,9 +121,13 @@ impl Thread {
         bytes
     }
 
-    /// What the layer above hung on the thread. Application threads have it, kernel threads do not.
-    pub fn ext(&self) -> Option<&(dyn Any + Send + Sync)> {
-        self.ext.as_deref()
+    /// What was given to it, if it is a `T`.
+    #[inline(always)]
+    pub fn ext_as<T: Any>(&self) -> Option<&T> {
+        let ext = self.ext.as_deref()?;
+        // As `downcast_ref`, without its call through the table: every system call comes by here.
+        // SAFETY: the type was remembered when the box was made one of `dyn Any`, and it is `T`.
+        (self.ext_type == TypeId::of::<T>()).then(|| unsafe { &*core::ptr::from_ref(ext).cast::<T>() })
     }
 
     /// Whether this is a thread of the application.

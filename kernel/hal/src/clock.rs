@@ -22,7 +22,7 @@ impl TscParams {
     /// CLOCK_MONOTONIC at counter value `tsc`; before `tsc_base` it is `mono_base_ns`.
     pub fn monotonic_ns(&self, tsc: u64) -> u64 {
         let ticks = tsc.saturating_sub(self.tsc_base);
-        self.mono_base_ns + ((ticks as u128 * self.mult as u128) >> self.shift) as u64
+        self.mono_base_ns + ((ticks as u128 * self.mult as u128) >> (self.shift & 63)) as u64
     }
 }
 

@@ -92,7 +92,7 @@ impl TrapFrame {
         self.vector >= VECTOR_SYSCALL
     }
 
-    /// After a change of RCX, R11 or the flags: return by `iretq`, which restores them all.
+    /// After a change of RCX, R11, the flags, RBX or R12 to R15: return by `iretq` with all registers from the frame.
     pub fn force_iret(&mut self) {
         if self.is_syscall() {
             self.vector = VECTOR_SYSCALL_IRET;
@@ -177,7 +177,7 @@ pub enum FaultOutcome {
 #[derive(Clone, Copy)]
 pub struct Hooks {
     /// A system call, interrupts on, on the thread's kernel stack.
-    pub syscall: fn(&mut TrapFrame),
+    pub syscall: extern "C" fn(&mut TrapFrame),
     /// A fault. Interrupts are on if the interrupted code had them on; for kernel code that had them off the hook is
     /// not called.
     pub fault: fn(&mut TrapFrame, &Fault) -> FaultOutcome,
@@ -198,6 +198,8 @@ static HOOKS: Once<Hooks> = Once::new();
 
 /// Sets the hooks, once, before interrupts or application code.
 pub fn set_hooks(hooks: Hooks) {
+    #[cfg(feature = "bare")]
+    arch::set_syscall_hook(hooks.syscall);
     HOOKS.call_once(|| hooks);
 }
 

@@ -173,29 +173,36 @@ pub fn xsave_mask() -> u64 {
 /// Writes the interrupted code's whole vector state as an XSAVE image to `to`, 64-byte aligned.
 pub fn xsave(to: u64, frame: &TrapFrame) -> Result<(), UserFault> {
     check(to, xsave_size())?;
-    // XSAVE leaves parts of the header as they are; stale bytes there would make a later XRSTOR fault.
-    zero(to + 512, 64)?;
-    // Resolve demand faults first: the registers are loaded with interrupts masked.
-    let mut page = to;
-    while page < to + xsave_size() as u64 {
-        prefault_write(page)?;
+    // SAFETY: in the application's half, where faults are fixed up.
+    let save = || unsafe { arch::user_xsave(to as *mut u8, frame) };
+    // The registers are loaded with interrupts masked, so that a page that is not there is a failure: fault it in.
+    save().or_else(|()| {
+        each_page(to, prefault_write)?;
+        save().map_err(|()| UserFault { addr: to })
+    })
+}
+
+/// `prefault` for each page of an XSAVE image.
+fn each_page(image: u64, prefault: impl Fn(u64) -> Result<(), UserFault>) -> Result<(), UserFault> {
+    let mut page = image;
+    while page < image + xsave_size() as u64 {
+        prefault(page)?;
         page = (page & !0xfff) + 0x1000;
     }
-    // SAFETY: in the application's half, where faults are fixed up.
-    unsafe { arch::user_xsave(to as *mut u8, frame) }.map_err(|()| UserFault { addr: to })
+    Ok(())
 }
 
 /// Loads the interrupted code's whole vector state from an XSAVE image at `from`. On failure (a bad pointer, or an
 /// image that the CPU refuses) the state is the initial one.
 pub fn xrstor(from: u64, frame: &mut TrapFrame) -> Result<(), UserFault> {
     check(from, xsave_size())?;
-    // Into kernel memory first: another thread may change the image while the CPU checks it.
-    let mut image = alloc::vec![0u8; xsave_size() + 64];
-    let skip = image.as_ptr().align_offset(64);
-    let image = &mut image[skip..skip + xsave_size()];
-    copy_from(image, from)?;
-    // SAFETY: `image` is aligned and of the right size; a refused image is fixed up.
-    unsafe { arch::user_xrstor(image.as_ptr(), frame) }.map_err(|()| UserFault { addr: from })
+    // SAFETY: in the application's half, where faults are fixed up; so is an image that the CPU refuses, also one that
+    // another thread changes meanwhile.
+    let mut load = || unsafe { arch::user_xrstor(from as *const u8, frame) };
+    load().or_else(|()| {
+        each_page(from, prefault_read)?;
+        load().map_err(|()| UserFault { addr: from })
+    })
 }
 
 /// The interrupted code's vector state becomes the one of a new program.

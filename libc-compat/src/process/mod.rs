@@ -125,6 +125,7 @@ impl Process {
 }
 
 /// The [`Task`] of an application thread.
+#[inline(always)]
 pub fn task_of(thread: &sched::Thread) -> Option<&Task> {
-    thread.ext()?.downcast_ref::<Task>()
+    thread.ext_as::<Task>()
 }

@@ -64,6 +64,7 @@ fn absolute_deadline(call: &Call<'_>, is_realtime: bool) -> Result<Option<u64>, 
     Ok(Some(if is_realtime { deadline_from_realtime(time) } else { time }))
 }
 
+#[inline(always)]
 pub(super) fn key(word: u64, is_private: bool) -> Result<Key, Errno> {
     if word & 3 != 0 {
         return Err(Errno::EINVAL);
@@ -88,6 +89,7 @@ struct Wait {
     deadline: Option<u64>,
 }
 
+#[inline(always)]
 fn wait(call: &mut Call<'_>, wait: Wait) -> SysResult {
     if wait.bitset == 0 {
         return Err(Errno::EINVAL);
@@ -135,6 +137,7 @@ fn wake_count(value: u32) -> usize {
     (value as i32).max(1) as usize
 }
 
+#[inline(always)]
 fn wake(word: u64, is_private: bool, value: u32, bitset: u32) -> SysResult {
     if bitset == 0 {
         return Err(Errno::EINVAL);

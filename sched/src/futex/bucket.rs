@@ -133,6 +133,7 @@ impl Bucket {
     }
 
     /// See [`super::wake`].
+    #[inline(never)]
     pub fn wake(&self, key: Key, count: usize, bitset: u32) -> usize {
         let mut woken = 0;
         // Who comes from now on, woken threads that wait again among them, is not meant.

@@ -100,6 +100,7 @@ pub fn wait(
 }
 
 /// Wakes at most `count` waiters on `key` whose bitset meets `bitset`; how many.
+#[inline(always)]
 pub fn wake(key: Key, count: usize, bitset: u32) -> usize {
     let bucket = bucket::of(key);
     // The caller's store to the word comes before the look for waiters; a waiter's entry before its look at the word.

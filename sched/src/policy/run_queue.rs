@@ -7,6 +7,9 @@ use intrusive_collections::{KeyAdapter, RBTree, RBTreeAtomicLink, UnsafeRef, int
 pub(crate) const SLICE_NS: u64 = 3_000_000;
 /// A woken thread takes the vCPU at once if it is behind the running one by more than this.
 const WAKE_LEAD_NS: u64 = 1_000_000;
+/// Who has just got the vCPU keeps it for so long, whoever wakes up: he may hold a lock that the woken thread needs, and
+/// will soon have to wait himself.
+const LEAST_RUN_NS: u64 = 50_000;
 /// A sleeper may be ahead of the queue by at most this when it comes back.
 const SLEEP_CREDIT_NS: u64 = 1_500_000;
 /// Nobody waits longer than this behind the others, whatever he used elsewhere or however nice he is.
@@ -40,7 +43,7 @@ pub(crate) enum Arrival {
 pub(crate) enum Effect {
     /// It should choose again now.
     Preempt,
-    /// From now on there is a second thread: the slice ends at this time.
+    /// It should look again at this time: the slice of the running thread ends, or it can be preempted.
     ArmSlice(u64),
     /// Nothing to do.
     Quiet,
@@ -56,6 +59,8 @@ pub(crate) struct RunQueue {
     /// Never falls; new and woken threads are placed relative to it.
     min_vruntime_ns: u64,
     running: Option<Runnable>,
+    /// The running thread was chosen at this time.
+    chosen_ns: u64,
     /// The running thread is charged up to here.
     charged_ns: u64,
     /// `None` while the running thread has the vCPU to itself.
@@ -73,6 +78,7 @@ impl RunQueue {
             len: 0,
             min_vruntime_ns: 0,
             running: None,
+            chosen_ns: 0,
             charged_ns: 0,
             slice_end_ns: None,
             load_integral_ns: 0,
@@ -124,6 +130,7 @@ impl RunQueue {
     pub fn run(&mut self, running: Option<Runnable>, now_ns: u64) {
         self.slice_end_ns = (running.is_some() && self.len > 0).then_some(now_ns + SLICE_NS);
         self.running = running;
+        self.chosen_ns = now_ns;
         self.charged_ns = now_ns;
     }
 
@@ -171,7 +178,12 @@ impl RunQueue {
         let vruntime_ns = thread.fair.vruntime_ns();
         self.put_back(thread);
         if self.preempts(vruntime_ns, now_ns) {
-            Effect::Preempt
+            let kept_ns = self.chosen_ns + LEAST_RUN_NS;
+            if self.running.is_none() || now_ns >= kept_ns {
+                return Effect::Preempt;
+            }
+            self.slice_end_ns.get_or_insert(now_ns + SLICE_NS);
+            Effect::ArmSlice(kept_ns)
         } else if self.slice_end_ns.is_none() {
             let end_ns = now_ns + SLICE_NS;
             self.slice_end_ns = Some(end_ns);

@@ -66,7 +66,7 @@ fn names_are_cut_and_may_be_any_bytes() {
 #[test]
 fn ext_marks_the_application() {
     let thread = spawn_application(|| {});
-    assert_eq!(thread.ext().and_then(|ext| ext.downcast_ref::<u8>()), Some(&7));
+    assert_eq!(thread.ext_as::<u8>(), Some(&7));
     assert!(thread.is_application());
     assert!(!current().is_application());
     join(&[thread]);

@@ -157,6 +157,12 @@ fn enqueue(target: usize, me: usize, thread: &Thread, why: Why, hand_over: bool,
     let busy = shared.queue.runnable() > 1;
     cpu.publish(&shared.queue);
     drop(shared);
+    if hand_over && busy {
+        // The waker is about to block: not preempted, but for so long only.
+        let end_ns = now_ns + HAND_OVER_NS;
+        cpu.handover_end_ns.store(end_ns, Ordering::Relaxed);
+        return tick::program_timer(end_ns);
+    }
     match effect {
         Effect::Quiet => {}
         Effect::Preempt if target == me => {
@@ -170,12 +176,6 @@ fn enqueue(target: usize, me: usize, thread: &Thread, why: Why, hand_over: bool,
         Effect::Preempt | Effect::ArmSlice(_) => poke(target),
     }
     if !busy || cpu::count() == 1 {
-        return;
-    }
-    if hand_over {
-        let end_ns = now_ns + HAND_OVER_NS;
-        cpu.handover_end_ns.store(end_ns, Ordering::Relaxed);
-        tick::program_timer(end_ns);
         return;
     }
     // A vCPU that went idle after this one's choice may have looked for work before the thread was queued. It set its

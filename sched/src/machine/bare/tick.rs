@@ -33,6 +33,9 @@ pub(crate) fn timer_interrupt() {
     let waiting = shared.queue.len() > 0;
     let slice_end_ns = shared.queue.slice_end_ns();
     let over = shared.queue.is_slice_over(now_ns);
+    let hand_over_end_ns = cpu.handover_end_ns.load(Ordering::Relaxed);
+    // A waker that did not block after all: see `place::enqueue` and `RunQueue::arrive`.
+    let preempt = now_ns >= hand_over_end_ns && shared.queue.first_preempts(now_ns);
     drop(shared);
     if !waiting {
         return;
@@ -42,11 +45,12 @@ pub(crate) fn timer_interrupt() {
         if cpu::count() > 1 {
             place::balance(me);
         }
+    } else if preempt {
+        running().work_flags().set(WorkFlags::RESCHED);
     } else if let Some(end_ns) = slice_end_ns {
         program_timer(end_ns);
     }
     if cpu::count() > 1 && IDLE.load(Ordering::Relaxed) != 0 {
-        let hand_over_end_ns = cpu.handover_end_ns.load(Ordering::Relaxed);
         if now_ns < hand_over_end_ns {
             program_timer(hand_over_end_ns);
         } else {

@@ -35,7 +35,7 @@ pub use power::{halt_for_ever, panic_stop, power_off};
 pub use rtc::seconds_since_epoch;
 pub use seed::hardware_seed;
 pub use serial::serial_write;
-pub use trap::{enter_app, is_app_stack_pointer};
+pub use trap::{enter_app, is_app_stack_pointer, set_syscall_hook};
 pub use user::{fpu_reset, user_compare_exchange, user_copy, user_load_u32, user_xrstor, user_xsave, user_zero};
 
 pub(crate) use trap::kernel_text;

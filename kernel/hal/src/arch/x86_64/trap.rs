@@ -5,6 +5,7 @@ use crate::context::WorkFlags;
 use crate::trap::{Fault, FaultOutcome, RFLAGS_IF, TrapFrame, hooks};
 use core::arch::{asm, global_asm};
 use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicPtr, Ordering};
 
 global_asm!(include_str!("trap.s"), options(att_syntax));
 
@@ -93,11 +94,13 @@ pub unsafe fn enter_app(frame: &TrapFrame) -> ! {
     unsafe { hal_enter_app(frame) }
 }
 
+/// What `trap.s` calls for a system call: set before there is an application that could make one.
 #[unsafe(no_mangle)]
-extern "C" fn hal_syscall(frame: &mut TrapFrame) {
-    if let Some(hooks) = hooks() {
-        (hooks.syscall)(frame);
-    }
+static hal_syscall_hook: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Sets the hook for system calls.
+pub fn set_syscall_hook(hook: extern "C" fn(&mut TrapFrame)) {
+    hal_syscall_hook.store(hook as *mut (), Ordering::Relaxed);
 }
 
 /// Runs the work of the current thread's flags until none is left. Called and returns with interrupts masked.

@@ -173,7 +173,7 @@ syscall_entry:
     movq %rsp, %rdi
     xorl %ebp, %ebp
     sti
-    call hal_syscall
+    call *hal_syscall_hook(%rip)
     cli
     movq %gs:40, %rax
     cmpl $0, (%rax)
@@ -182,14 +182,21 @@ syscall_return:
     LOAD_XMM %rsp
     cmpq $0x100, 376(%rsp)
     jne syscall_iret
-    addq $256, %rsp
-    POP_REGISTERS
-    movq 16(%rsp), %rcx                 // rip
-    movq 32(%rsp), %r11                 // rflags
-    andq $~0x200, 32(%rsp)
-    pushq 32(%rsp)
+    // rbx and r12 to r15 are as they came: the compiled code has kept them. Who changes them in the frame asks for iretq.
+    movq 288(%rsp), %rbp
+    movq 312(%rsp), %r10
+    movq 320(%rsp), %r9
+    movq 328(%rsp), %r8
+    movq 336(%rsp), %rax
+    movq 352(%rsp), %rdx
+    movq 360(%rsp), %rsi
+    movq 368(%rsp), %rdi
+    movq 392(%rsp), %rcx                // rip
+    movq 408(%rsp), %r11                // rflags
+    andq $~0x200, 408(%rsp)
+    pushq 408(%rsp)
     popfq                               // the application's flags, interrupts still masked: RSP is not ours next
-    movq 40(%rsp), %rsp
+    movq 416(%rsp), %rsp
     sti                                 // takes effect after the jump
     jmpq *%rcx
 syscall_iret:

@@ -67,7 +67,7 @@ pub unsafe fn user_xsave(to: *mut u8, frame: &TrapFrame) -> Result<(), ()> {
     result(unsafe { hal_user_xsave(to, frame.xmm.as_ptr(), mask) })
 }
 /// # Safety
-/// `from` is readable for the size of an XSAVE image and 64-byte aligned.
+/// `from` lies in the lower half or is a kernel image, 64-byte aligned (else the access faults and is fixed up).
 pub unsafe fn user_xrstor(from: *const u8, frame: &mut TrapFrame) -> Result<(), ()> {
     let mask = super::features().xcr0;
     let _irq = crate::irq::IrqGuard::mask();

@@ -72,7 +72,16 @@ hal_user_xsave:
     movaps 208(%rsi), %xmm13
     movaps 224(%rsi), %xmm14
     movaps 240(%rsi), %xmm15
-1:  xsave64 (%rdi)
+    // XSAVE leaves parts of its header as they are; stale bytes there would make a later XRSTOR fault.
+1:  movq $0, 512(%rdi)
+    movq $0, 520(%rdi)
+    movq $0, 528(%rdi)
+    movq $0, 536(%rdi)
+    movq $0, 544(%rdi)
+    movq $0, 552(%rdi)
+    movq $0, 560(%rdi)
+    movq $0, 568(%rdi)
+    xsave64 (%rdi)
 2:  xorl %eax, %eax
     ret
     EXTABLE 1b, 2b, user_failed
