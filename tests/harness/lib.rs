@@ -7,6 +7,7 @@
 //! * [`guest`]: runs many in one boot
 //! * [`compare`]: what counts as equal
 //! * [`differential`], [`boots`], [`endings`]: the suites
+//! * [`fuzz`]: the fuzzers and the stress program
 //! * [`tally`]: counts, and the closing line
 
 pub mod boots;
@@ -14,6 +15,7 @@ pub mod build;
 pub mod compare;
 pub mod differential;
 pub mod endings;
+pub mod fuzz;
 pub mod guest;
 pub mod host;
 pub mod many;
