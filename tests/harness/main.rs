@@ -5,7 +5,7 @@ use clap::Parser;
 use harness::guest::Guest;
 use harness::table::Test;
 use harness::tally::Tally;
-use harness::{boots, build, differential, endings, many};
+use harness::{boots, build, differential, endings, fuzz, many};
 use images::jdk::Jdk;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -54,5 +54,6 @@ fn run(options: &Options, tally: &mut Tally) -> Result<()> {
     differential::run(&tests, &built, &jdk, &guest, tally)?;
     boots::run(&filter, &built, &jdk, &guest, tally);
     many::run(&filter, &built, &guest, tally);
+    fuzz::short(&filter, tally)?;
     endings::run(&filter, &built, tally)
 }

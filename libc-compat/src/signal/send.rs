@@ -79,6 +79,19 @@ fn is_dropped(process: &Process, task: &Task, signo: u8) -> bool {
         && !task.signals.waited().contains(signo)
 }
 
+/// Whether a signal to the process, or to a thread of it, would have no effect.
+pub(crate) fn drops(process: &Process, thread: Option<u32>, signo: u8) -> bool {
+    if !process.signals.actions.ignored().contains(signo) {
+        return false;
+    }
+    let threads = process.lock_threads();
+    let receiver = match thread {
+        None => threads.values().next(),
+        Some(tid) => threads.get(&tid),
+    };
+    receiver.and_then(|thread| task_of(thread)).is_none_or(|task| is_dropped(process, task, signo))
+}
+
 fn wants(thread: &Thread, signo: u8) -> bool {
     task_of(thread).is_some_and(|task| !task.signals.mask().contains(signo) || task.signals.waited().contains(signo))
 }

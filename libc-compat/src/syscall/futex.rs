@@ -25,8 +25,17 @@ fn futex(call: &mut Call<'_>) -> SysResult {
     let is_private = operation & FUTEX_PRIVATE_FLAG != 0;
     let word = call.arg(0);
     match operation & COMMAND_MASK {
+        // A bad time is refused first (Linux: `futex_init_timeout` comes before `do_futex`).
+        FUTEX_WAIT if operation & FUTEX_CLOCK_REALTIME != 0 => {
+            absolute_deadline(call, true)?;
+            Err(Errno::ENOSYS)
+        }
+        FUTEX_WAKE | FUTEX_WAKE_BITSET | FUTEX_REQUEUE | FUTEX_CMP_REQUEUE | FUTEX_WAKE_OP
+            if operation & FUTEX_CLOCK_REALTIME != 0 =>
+        {
+            Err(Errno::ENOSYS)
+        }
         FUTEX_WAKE => wake(word, is_private, value, MATCH_ANY),
-        FUTEX_WAIT if operation & FUTEX_CLOCK_REALTIME != 0 => Err(Errno::ENOSYS),
         FUTEX_WAIT => {
             let deadline = match call.ptr::<TimeSpec>(3).non_null() {
                 None => None,
@@ -187,6 +196,11 @@ fn wake_op(call: &mut Call<'_>, is_private: bool) -> SysResult {
     };
     let first_count = wake_count(call.uint(2));
     let second_count = wake_count(call.arg(3) as u32);
+    if operation.comparison > FUTEX_OP_CMP_GE {
+        // The word is changed before an unknown comparison is refused (Linux: `futex_atomic_op_inuser`).
+        change()?;
+        return Err(Errno::ENOSYS);
+    }
     Ok(queues::wake_op(first, first_count, second, second_count, change)? as u64)
 }
 
@@ -215,9 +229,6 @@ impl WakeOp {
             _ => return Err(Errno::ENOSYS),
         };
         let comparison = word >> 24 & 0xf;
-        if comparison > FUTEX_OP_CMP_GE {
-            return Err(Errno::ENOSYS);
-        }
         Ok(Self { change, argument, comparison, compared: signed(word & 0xfff) })
     }
 

@@ -185,9 +185,20 @@ fn given_info(from: UserPtr<SigInfo>, signo: u8) -> Result<SigInfo, Errno> {
     Ok(info)
 }
 
+/// Only to oneself may a signal say that it comes from the kernel, kill(2) or tkill(2) (EPERM, before the receiver is looked for).
+fn check_origin(info: &SigInfo, is_to_self: bool) -> Result<(), Errno> {
+    const SI_TKILL: i32 = -6;
+    if is_to_self || (info.code < 0 && info.code != SI_TKILL) { Ok(()) } else { Err(Errno::EPERM) }
+}
+
 fn rt_sigqueueinfo(call: &mut Call<'_>) -> SysResult {
+    if call.int(1) == 0 && call.int(0) as u32 == call.process().pid() {
+        // Nothing is sent; it was asked whether it could be.
+        return Ok(0);
+    }
     let signo = signal_number(call.int(1))?;
     let info = given_info(call.ptr(2), signo)?;
+    check_origin(&info, call.int(0) as u32 == call.process().pid())?;
     if call.int(0) as u32 != call.process().pid() {
         // Any thread's id names the process here too (Linux: pid_task of the tgid or a thread).
         call.process().thread(call.int(0) as u32).ok_or(Errno::ESRCH)?;
@@ -200,6 +211,10 @@ fn rt_sigqueueinfo(call: &mut Call<'_>) -> SysResult {
 fn rt_tgsigqueueinfo(call: &mut Call<'_>) -> SysResult {
     let signo = signal_number(call.int(2))?;
     let info = given_info(call.ptr(3), signo)?;
+    if call.int(0) <= 0 || call.int(1) <= 0 {
+        return Err(Errno::EINVAL);
+    }
+    check_origin(&info, call.int(1) as u32 == call.task().tid())?;
     let thread = thread_of(call, call.int(0), call.int(1))?;
     check_queue_limit(call.process())?;
     send::send_to_thread(&thread, info)?;

@@ -190,7 +190,10 @@ fn nanosleep(call: &mut Call<'_>) -> SysResult {
 
 fn clock_nanosleep(call: &mut Call<'_>) -> SysResult {
     let clock = match Clock::decode(call.int(0), call.process())? {
+        _ if call.int(0) == CLOCK_MONOTONIC_RAW as i32 => return Err(Errno::EOPNOTSUPP),
         clock @ (Clock::Realtime | Clock::Monotonic) => clock,
+        // The thread's own clock, by name: it cannot come on while its thread sleeps.
+        Clock::Thread(_) if call.int(0) == CLOCK_THREAD_CPUTIME_ID as i32 => return Err(Errno::EOPNOTSUPP),
         Clock::Thread(tid) if tid == 0 || tid == call.task().tid() => return Err(Errno::EINVAL),
         clock @ (Clock::Process | Clock::Thread(_)) => return sleep_on_cpu_clock(call, clock),
         Clock::RealtimeCoarse | Clock::MonotonicCoarse => return Err(Errno::EOPNOTSUPP),

@@ -121,7 +121,8 @@ fn timer_settime(call: &mut Call<'_>) -> SysResult {
         (value, true) => Some(value),
         (value, false) => Some(timer.now_ns().saturating_add(value)),
     };
-    let old = timer.set(deadline, interval_ns);
+    // A timer that is disarmed has no interval (Linux: `common_timer_set`).
+    let old = timer.set(deadline, if value == 0 { 0 } else { interval_ns });
     call.ptr::<ITimerSpec>(3).write_if_given(old.into())?;
     Ok(0)
 }
@@ -160,7 +161,8 @@ fn setitimer(call: &mut Call<'_>) -> SysResult {
     let (value, interval_ns) = (new.value.to_ns()?, new.interval.to_ns()?);
     let timer = interval_timer(call, call.uint(0))?;
     let deadline = if value == 0 { None } else { Some(timer.now_ns().saturating_add(value)) };
-    let old = timer.set(deadline, interval_ns);
+    // Disarmed, that of real time has no interval; the others keep theirs (Linux: `do_setitimer`).
+    let old = timer.set(deadline, if value == 0 && call.uint(0) == ITIMER_REAL { 0 } else { interval_ns });
     call.ptr::<ITimerVal>(2).write_if_given(old.into())?;
     Ok(0)
 }

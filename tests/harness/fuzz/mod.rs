@@ -91,3 +91,27 @@ fn last_words(outcome: &session::Outcome) -> String {
     let why = outcome.failure.as_ref().map(|(reason, text)| format!("{}: {text}\n", reason.name()));
     format!("{}{}", why.unwrap_or_default(), log.join("\n"))
 }
+
+/// The short forms that CI runs: half a minute in all.
+pub fn short(filter: &dyn Fn(&str) -> bool, tally: &mut crate::tally::Tally) -> Result<()> {
+    let names = ["fuzz-differential", "fuzz-differential-fresh", "fuzz-hostile", "stress-protect"];
+    if !names.iter().any(|name| filter(name)) {
+        return Ok(());
+    }
+    let bench = Bench::prepare()?;
+    for (name, seed) in [(names[0], 1), (names[1], fresh_seed())] {
+        if filter(name) {
+            let families = differential::AGREED.to_string();
+            let plan = differential::Plan { seed, rounds: 40, calls: 500, families };
+            tally.check(&format!("{name} (seed {seed})"), differential::run(&bench, &plan));
+        }
+    }
+    if filter(names[2]) {
+        let seed = fresh_seed();
+        tally.check(&format!("{} (seed {seed})", names[2]), hostile::run(&bench, seed, 20_000).map(drop));
+    }
+    if filter(names[3]) {
+        tally.check(names[3], stress::run(&bench, 4, 5).map(drop));
+    }
+    Ok(())
+}

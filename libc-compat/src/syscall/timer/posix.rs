@@ -242,7 +242,8 @@ impl PosixTimer {
             }
             Notify::Signal { signo, target, value } => {
                 let info = SigInfo::timer(signo, self.id, value.unwrap_or(self.id.into()), self.id + 1);
-                if process.signals.actions.ignored().contains(signo) {
+                let thread = if let Target::Thread(tid) = target { Some(tid) } else { None };
+                if send::drops(&process, thread, signo) {
                     // SIGCONT continues also where it is not caught.
                     job::note_sent(&process, signo);
                     Err(Errno::EAGAIN)
