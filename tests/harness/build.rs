@@ -1,22 +1,55 @@
 //! Compiles the guest programs, once for both systems: C with the host's cc against the host's glibc, Java with javac.
 
+use crate::java::jdks::{self, Version};
+use crate::java::matrix::{self, Matrix};
 use crate::table::{self, Test};
 use anyhow::{Context, Result, bail};
+use images::jdk::Jdk;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Of the probes in the shared folder, those that must equal Linux.
-const PROBES: [&str; 9] =
-    ["Hello", "ExitHook", "TimeLocale", "Rand", "GcSmall", "GcStress", "Faults", "Oom", "Threads2000"];
+const PROBES: [&str; 18] = [
+    "Hello",
+    "ExitHook",
+    "TimeLocale",
+    "Rand",
+    "GcSmall",
+    "GcStress",
+    "Faults",
+    "Oom",
+    "Threads2000",
+    "FileIo",
+    "FileChan",
+    "HeapResize",
+    "Idle",
+    "Mgmt",
+    "Proc",
+    "UnsafeMem",
+    "VThreads",
+    "Watch",
+];
+/// Probes that need the library of Java 22.
+const PROBES_22: [&str; 1] = ["Panama"];
 
 /// Where everything is.
 #[derive(Clone, Debug)]
 pub struct Built {
-    /// Executables, one for each C file; seen by the guest at the same path.
+    /// All that is built; seen by the guest at the same path.
+    pub folder: PathBuf,
+    /// Executables, one for each C or C++ file.
     pub programs: PathBuf,
-    /// Classes; seen by the guest at the same path.
+    /// Libraries for Java.
+    pub libraries: PathBuf,
+    /// Classes.
     pub classes: PathBuf,
+    /// The same in a jar.
+    pub jar: PathBuf,
+    /// Classes for Java 22 and later; empty where no such compiler is.
+    pub classes_22: PathBuf,
+    /// Java's tests with their configurations.
+    pub matrix: Matrix,
     /// The tests.
     pub tests: Vec<Test>,
 }
@@ -35,30 +68,38 @@ pub fn root() -> &'static Path {
 pub fn all() -> Result<Built> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     let out = target.join("guest-tests");
-    let (programs, classes) = (out.join("bin"), out.join("classes"));
-    fs::create_dir_all(&programs)?;
+    let within = |name: &str| -> Result<PathBuf> {
+        fs::create_dir_all(out.join(name))?;
+        Ok(out.join(name).canonicalize()?)
+    };
+    let (programs, libraries, classes, classes_22) =
+        (within("bin")?, within("lib")?, within("classes")?, within("classes-22")?);
     let c_files = compile_c(&programs)?;
+    compile_library(&libraries)?;
     compile_java(&classes)?;
+    compile_java_22(&classes_22)?;
     let text = fs::read_to_string(folder().join("guest/table.txt"))?;
-    Ok(Built {
-        programs: programs.canonicalize()?,
-        classes: classes.canonicalize()?,
-        tests: table::parse(&text, &c_files)?,
-    })
+    let matrix = matrix::parse(&fs::read_to_string(folder().join("guest/java/matrix.txt"))?)?;
+    let folder = out.canonicalize()?;
+    let (jar, tests) = (folder.join("classes.jar"), table::parse(&text, &c_files)?);
+    Ok(Built { folder, programs, libraries, classes, jar, classes_22, matrix, tests })
 }
 
 fn compile_c(programs: &Path) -> Result<Vec<String>> {
     let sources = folder().join("guest/c");
     let header = modified(&sources.join("t.h"))?;
     let mut names = Vec::new();
-    for file in files(&sources, "c")? {
+    let mut all = files(&sources, "c")?;
+    all.extend(files(&folder().join("guest/cpp"), "cpp")?);
+    for file in all {
         let name = file.file_stem().context("a name")?.to_str().context("UTF-8")?.to_string();
         let program = programs.join(&name);
         let is_new =
             modified(&program).is_ok_and(|built| built > header && modified(&file).is_ok_and(|source| built > source));
         if !is_new {
             let warnings = ["-Wall", "-Wextra", "-Werror"];
-            run(Command::new("cc").args(["-O1", "-pthread"]).args(warnings).arg("-o").arg(&program).arg(&file))?;
+            let compiler = if file.extension().is_some_and(|end| end == "cpp") { "c++" } else { "cc" };
+            run(Command::new(compiler).args(["-O1", "-pthread"]).args(warnings).arg("-o").arg(&program).arg(&file))?;
         }
         names.push(name);
     }
@@ -93,7 +134,41 @@ fn compile_java(classes: &Path) -> Result<()> {
         .args(["-nowarn", "-Xlint:none", "-XDignore.symbol.file", "-d"])
         .arg(classes)
         .args(&sources))?;
+    run(Command::new("jar").arg("cf").arg(classes.with_extension("jar")).arg("-C").arg(classes).arg("."))?;
     Ok(fs::write(mark, "")?)
+}
+
+/// With the first compiler that knows Java 22; without one the programs that need it are left out, which the suite says.
+fn compile_java_22(classes: &Path) -> Result<()> {
+    let Some(jdk) = jdks::installed(Version::V25) else { return Ok(()) };
+    let probes = probes()?;
+    let sources = PROBES_22.map(|name| probes.join(format!("{name}.java")));
+    let mark = classes.join("built");
+    let newest = sources.iter().filter_map(|file| modified(file).ok()).max();
+    if modified(&mark).ok() > newest {
+        return Ok(());
+    }
+    let compiler = jdk.home().join("bin/javac");
+    run(Command::new(compiler).args(["-nowarn", "--release", "22", "-d"]).arg(classes).args(&sources))?;
+    Ok(fs::write(mark, "")?)
+}
+
+/// The libraries of `guest/java/native`, against the JNI header of the JDK that is needed anyway.
+fn compile_library(libraries: &Path) -> Result<()> {
+    let jdk = Jdk::discover(None).context("the tests need a JDK")?;
+    for file in files(&folder().join("guest/java/native"), "c")? {
+        let name = file.file_stem().context("a name")?.to_str().context("UTF-8")?;
+        let library = libraries.join(format!("lib{name}.so"));
+        if modified(&library).is_ok_and(|built| modified(&file).is_ok_and(|source| built > source)) {
+            continue;
+        }
+        let include = jdk.home().join("include");
+        let mut cc = Command::new("cc");
+        cc.args(["-O1", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-fno-omit-frame-pointer"]);
+        cc.arg("-I").arg(&include).arg("-I").arg(include.join("linux"));
+        run(cc.arg("-o").arg(&library).arg(&file))?;
+    }
+    Ok(())
 }
 
 /// The probes lie in the folder that the project shares with others: beside the project, or where DEMITASSE_SHARED says.

@@ -16,7 +16,10 @@ pub fn difference(host: &Outcome, guest: &Outcome, tolerances: &[Normalise]) -> 
         if tolerances.is_empty() {
             text += &lines(name, &plain(host), &plain(guest));
         } else {
-            let (host, guest) = (normalised(host, tolerances), normalised(guest, tolerances));
+            let (host, mut guest) = (normalised(host, tolerances), normalised(guest, tolerances));
+            for percent in tolerances.iter().filter_map(|t| if let Normalise::About(n) = t { Some(*n) } else { None }) {
+                take_over_close_numbers(&host, &mut guest, percent);
+            }
             if host != guest {
                 text += &lines(name, &host, &guest);
             }
@@ -72,7 +75,7 @@ fn normalised(bytes: &[u8], tolerances: &[Normalise]) -> Vec<String> {
             match tolerance {
                 Normalise::Digits => line = without_digits(&line),
                 Normalise::Line(start) if line.starts_with(start.as_str()) => line.clone_from(start),
-                Normalise::Line(_) | Normalise::Drop(_) | Normalise::AnyOrder => {}
+                Normalise::Line(_) | Normalise::Drop(_) | Normalise::AnyOrder | Normalise::About(_) => {}
             }
         }
         line
@@ -82,6 +85,20 @@ fn normalised(bytes: &[u8], tolerances: &[Normalise]) -> Vec<String> {
         lines.sort();
     }
     lines
+}
+
+/// Lines that differ only in numbers which are about equal become equal.
+fn take_over_close_numbers(host: &[String], guest: &mut [String], percent: u64) {
+    let numbers = |line: &str| -> Vec<u64> {
+        line.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok()).collect()
+    };
+    for (linux, here) in host.iter().zip(guest) {
+        let (ours, theirs) = (numbers(here), numbers(linux));
+        let is_close = |(a, b): (&u64, &u64)| a.abs_diff(*b).saturating_mul(100) <= (*a.max(b)).saturating_mul(percent);
+        if without_digits(linux) == without_digits(here) && ours.iter().zip(&theirs).all(is_close) {
+            here.clone_from(linux);
+        }
+    }
 }
 
 fn without_digits(line: &str) -> String {
@@ -120,6 +137,9 @@ mod tests {
         assert!(difference(&linux, &here, &[Normalise::Digits]).is_some());
         let all = [Normalise::Digits, Normalise::Line("os=".into()), Normalise::Drop("WARN".into())];
         assert_eq!(difference(&linux, &here, &all), None);
+        let about = [Normalise::About(2)];
+        assert_eq!(difference(&outcome("a 100 b 7\n", 0), &outcome("a 98 b 7\n", 0), &about), None);
+        assert!(difference(&outcome("a 100 b 7\n", 0), &outcome("a 97 b 7\n", 0), &about).is_some());
         assert!(difference(&linux, &outcome("n= x\nos=7\n", 0), &all).is_some());
     }
 }

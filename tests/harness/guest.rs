@@ -36,7 +36,7 @@ impl Guest {
         let cache = Cache::open()?;
         let mut machine = Machine::new(Kernel::prepare(&cache)?);
         let mut application = Application::new(Target::Nothing);
-        application.additions = [&built.programs, &built.classes].map(|path| (path.clone(), path.clone())).to_vec();
+        application.additions = crate::additions::of(built)?.into_iter().map(|path| (path.clone(), path)).collect();
         machine.add_layer(layers::application(&cache, &application)?);
         machine.add_layer(layers::base(&cache, Some(jdk))?);
         Ok(Guest { machine, jdk: jdk.clone() })
@@ -75,10 +75,30 @@ impl Guest {
         Ok(())
     }
 
-    fn program(&self, test: &Test, built: &Built) -> wire::Program {
+    /// Runs one test in a boot of `machine` for itself: how it ended, and the kernel's log.
+    pub fn run_alone(
+        &self,
+        machine: Machine,
+        test: &Test,
+        built: &Built,
+        options: Options,
+    ) -> Result<(Outcome, String), String> {
+        let limit = Duration::from_millis(test.timeout_ms + 60_000);
+        let options = Options { time_limit: Some(limit), ..options };
+        let manifest = program::manifest([self.program(test, built)]);
+        let outcome = session::run(&machine, &manifest, options).map_err(|failure| failure.message)?;
+        let log = outcome.log.join("\n");
+        match outcome.programs.into_iter().next() {
+            Some(result) => Ok((Outcome { stdout: result.stdout, stderr: result.stderr, status: result.status }, log)),
+            None => Err(format!("{:?}\n{log}", outcome.failure)),
+        }
+    }
+
+    /// `test` as a program of the manifest.
+    pub fn program(&self, test: &Test, built: &Built) -> wire::Program {
         let (exe, args) = host::command(test, built, &self.jdk);
         let mut program = program::native(exe.as_ref(), &exe, &args);
-        if matches!(test.program, Program::Java(_)) {
+        if matches!(test.program, Program::Java(_) | Program::Java22(_) | Program::Jar(_)) {
             program.kind = wire::Kind::Java;
         }
         program.env = host::ENVIRONMENT.iter().map(|text| text.as_bytes().to_vec()).collect();

@@ -6,10 +6,12 @@
 //! * [`host`]: runs one in the sandbox of `host/sandbox.sh`
 //! * [`guest`]: runs many in one boot
 //! * [`compare`]: what counts as equal
-//! * [`differential`], [`boots`], [`endings`]: the suites
+//! * [`additions`]: what of the host's programs come along
+//! * [`differential`], [`boots`], [`endings`], [`java`]: the suites
 //! * [`fuzz`]: the fuzzers and the stress program
 //! * [`tally`]: counts, and the closing line
 
+pub mod additions;
 pub mod boots;
 pub mod build;
 pub mod compare;
@@ -18,6 +20,7 @@ pub mod endings;
 pub mod fuzz;
 pub mod guest;
 pub mod host;
+pub mod java;
 pub mod many;
 pub mod table;
 pub mod tally;

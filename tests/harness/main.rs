@@ -3,9 +3,10 @@
 use anyhow::{Context, Result};
 use clap::Parser;
 use harness::guest::Guest;
+use harness::java::Extent;
 use harness::table::Test;
 use harness::tally::Tally;
-use harness::{boots, build, differential, endings, fuzz, many};
+use harness::{boots, build, differential, endings, fuzz, java, many};
 use images::jdk::Jdk;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -21,6 +22,9 @@ struct Options {
     /// Names the tests of the table and runs nothing
     #[arg(long)]
     list: bool,
+    /// Java only, all of it: every JDK with every collector and every program (about an hour)
+    #[arg(long)]
+    matrix: bool,
     /// Adds the counts of a log of cargo test to the closing line
     #[arg(long, value_name = "FILE")]
     cargo_log: Option<PathBuf>,
@@ -46,6 +50,9 @@ fn run(options: &Options, tally: &mut Tally) -> Result<()> {
         tests.iter().for_each(|test| println!("{}", test.name));
         return Ok(());
     }
+    if options.matrix {
+        return java::run(&filter, Extent::Full, &built, tally);
+    }
     let jdk = Jdk::discover(None).context("the tests need a JDK")?;
     if options.host_only {
         return differential::host_only(&tests, &built, &jdk, tally);
@@ -55,5 +62,6 @@ fn run(options: &Options, tally: &mut Tally) -> Result<()> {
     boots::run(&filter, &built, &jdk, &guest, tally);
     many::run(&filter, &built, &guest, tally);
     fuzz::short(&filter, tally)?;
-    endings::run(&filter, &built, tally)
+    endings::run(&filter, &built, tally)?;
+    java::run(&filter, Extent::Sample, &built, tally)
 }

@@ -1,6 +1,7 @@
 //! The table of guest tests: one line each, `NAME PROGRAM [KEY=VALUE ...]`; the file says what the keys mean.
 
 use anyhow::{Context, Result, bail};
+use std::path::PathBuf;
 
 /// One guest test.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub struct Test {
     pub cpus: u32,
     /// Ended after this time, in milliseconds.
     pub timeout_ms: u64,
+    /// On the host it may have no child processes either.
+    pub is_childless: bool,
     /// Why it is known to differ; then it does not count as failed.
     pub pending: Option<String>,
 }
@@ -34,6 +37,14 @@ pub enum Program {
     C(String),
     /// A class of `guest/java` or of the probes.
     Java(String),
+    /// A class of the probes that needs the library of Java 22.
+    Java22(String),
+    /// A class of `guest/java` or of the probes, out of a jar.
+    Jar(String),
+    /// An executable of the host's.
+    Host(PathBuf),
+    /// `guest/python/NAME.py`
+    Python(String),
 }
 
 /// A declared tolerance.
@@ -47,6 +58,8 @@ pub enum Normalise {
     Drop(String),
     /// The order of lines does not count.
     AnyOrder,
+    /// Numbers are equal that differ by this much, in percent of the larger one.
+    About(u64),
 }
 
 impl Test {
@@ -62,6 +75,7 @@ impl Test {
             memory_bytes: 2 << 30,
             cpus: 2,
             timeout_ms: 120_000,
+            is_childless: false,
             pending: None,
         }
     }
@@ -85,7 +99,8 @@ pub fn parse(text: &str, c_files: &[String]) -> Result<Vec<Test>> {
         let test = row(name, program, words).with_context(|| format!("line {} of the table", number + 1))?;
         tests.push(test);
     }
-    let unnamed = c_files.iter().filter(|file| !named.contains(&format!("c/{file}")));
+    let unnamed =
+        c_files.iter().filter(|file| !["c", "cpp"].iter().any(|kind| named.contains(&format!("{kind}/{file}"))));
     tests.splice(0..0, unnamed.map(|file| Test::new(file, Program::C(file.clone()))));
     for (index, test) in tests.iter().enumerate() {
         if tests[..index].iter().any(|other| other.name == test.name) {
@@ -95,24 +110,30 @@ pub fn parse(text: &str, c_files: &[String]) -> Result<Vec<Test>> {
     Ok(tests)
 }
 
-fn row<'a>(name: &str, program: &str, words: impl Iterator<Item = &'a str>) -> Result<Test> {
+/// One line's test.
+pub fn row<'a>(name: &str, program: &str, words: impl Iterator<Item = &'a str>) -> Result<Test> {
     let program = match program.split_once('/') {
-        Some(("c", file)) => Program::C(file.into()),
+        Some(("c" | "cpp", file)) => Program::C(file.into()),
         Some(("java", class)) => Program::Java(class.into()),
-        _ => bail!("{program:?} is neither c/FILE nor java/CLASS"),
+        Some(("java22", class)) => Program::Java22(class.into()),
+        Some(("host", path)) => Program::Host(path.into()),
+        Some(("python", name)) => Program::Python(name.into()),
+        _ => bail!("{program:?} is none of c/FILE, cpp/FILE, java/CLASS, java22/CLASS, host/PATH, python/FILE"),
     };
     let mut test = Test::new(name, program);
     for word in words {
         let (key, value) = word.split_once('=').with_context(|| format!("{word:?} is not KEY=VALUE"))?;
         let spaced = || value.replace('_', " ");
         match key {
-            "args" => test.args = value.split(',').map(String::from).collect(),
+            "args" => test.args = value.split(',').map(|word| word.replace("\\s", " ")).collect(),
             "jvm" => test.jvm = value.split(',').map(String::from).collect(),
             "stdin" => test.stdin = Some(spaced().replace("\\n", "\n")),
             "line" => test.normalise.push(Normalise::Line(spaced())),
             "drop" => test.normalise.push(Normalise::Drop(spaced())),
             "order" if value == "any" => test.normalise.push(Normalise::AnyOrder),
             "normalise" if value == "digits" => test.normalise.push(Normalise::Digits),
+            "about" => test.normalise.push(Normalise::About(value.parse()?)),
+            "childless" if value == "yes" => test.is_childless = true,
             "memory" => test.memory_bytes = images::size::parse(value).map_err(anyhow::Error::msg)?,
             "cpus" => test.cpus = value.parse()?,
             "timeout" => test.timeout_ms = value.parse::<u64>()? * 1000,
