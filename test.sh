@@ -20,6 +20,9 @@ need() {
 need qemu-system-x86_64 qemu-system-x86
 need mkfs.erofs erofs-utils
 need cc "gcc libc6-dev"
+need c++ g++
+[ -x /bin/busybox ] || missing="$missing busybox-static"
+[ -x /usr/bin/python3 ] || missing="$missing python3"
 need javac openjdk-17-jdk-headless
 need unshare util-linux
 if [ -n "$missing" ]; then

@@ -85,7 +85,9 @@ impl Guest {
     ) -> Result<(Outcome, String), String> {
         let limit = Duration::from_millis(test.timeout_ms + 60_000);
         let options = Options { time_limit: Some(limit), ..options };
-        let manifest = program::manifest([self.program(test, built)]);
+        let mut program = self.program(test, built);
+        program.get = options.wishes.iter().map(|wish| wish.guest.as_os_str().as_encoded_bytes().to_vec()).collect();
+        let manifest = program::manifest([program]);
         let outcome = session::run(&machine, &manifest, options).map_err(|failure| failure.message)?;
         let log = outcome.log.join("\n");
         match outcome.programs.into_iter().next() {

@@ -74,7 +74,7 @@ public class AttachSelf {
 
     static void kinds(String text) {
         for (String line : text.split("\n")) {
-            if (line.startsWith("-") && line.contains("(reserved=")) {
+            if (line.startsWith("-") && line.contains("(reserved=") && !line.contains("Object Monitors")) {
                 System.out.println("VM.native_memory " + line.substring(1, line.indexOf("(reserved")).trim());
             }
         }

@@ -24,11 +24,11 @@ public class NativeMemory {
         Pattern kind = Pattern.compile("^-\\s+(\\S.*?) \\(reserved=(\\d+)KB.*committed=(\\d+)KB.*");
         for (String line : text.split("\n")) {
             Matcher matcher = kind.matcher(line);
-            if (matcher.matches()) {
+            if (matcher.matches() && !matcher.group(1).equals("Object Monitors")) { // those are there once a monitor was contended
                 long reserved = Long.parseLong(matcher.group(2));
                 long committed = Long.parseLong(matcher.group(3));
                 System.out.println(matcher.group(1) + " " + (committed <= reserved ? "fits" : line));
-            } else if (line.startsWith("Total")) {
+            } else if (line.startsWith("Total:")) {
                 System.out.println(line);
             }
         }
