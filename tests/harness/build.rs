@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Of the probes in the shared folder, those that must equal Linux.
-const PROBES: [&str; 18] = [
+const PROBES: [&str; 23] = [
     "Hello",
     "ExitHook",
     "TimeLocale",
@@ -29,6 +29,11 @@ const PROBES: [&str; 18] = [
     "UnsafeMem",
     "VThreads",
     "Watch",
+    "NioEcho",
+    "SockBlocking",
+    "AsyncChan",
+    "Http",
+    "Tls",
 ];
 /// Probes that need the library of Java 22.
 const PROBES_22: [&str; 1] = ["Panama"];

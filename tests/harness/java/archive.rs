@@ -27,7 +27,7 @@ pub fn name(version: Version) -> String {
 /// Writes and uses archives.
 pub fn check(built: &Built, jdk: &Jdk, guest: &Guest) -> Result<(), String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
-    let scratch = tempfile::tempdir_in(&built.programs.parent().ok_or("no folder")?).map_err(|error| text(&error))?;
+    let scratch = tempfile::tempdir_in(&built.folder).map_err(|error| text(&error))?;
     let place = scratch.path().join("archive");
     let file = place.join("app.jsa");
     for writes_here in [true, false] {

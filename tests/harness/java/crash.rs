@@ -41,7 +41,12 @@ pub fn run(
     guest: &Guest,
     tally: &mut Tally,
 ) {
-    let is_sampled = |way: &&str| extent == Extent::Full || (version == Version::V17 && *way != "jump");
+    let is_sampled = |way: &&str| {
+        extent == Extent::Full
+            || (version == Version::V17
+                && !["jump", "noncanonical-jump", "noncanonical-write", "null", "oom", "overflow", "jump"]
+                    .contains(way))
+    };
     for way in EQUAL.iter().copied().filter(is_sampled) {
         let name = name(version, way);
         if filter(&name) {
