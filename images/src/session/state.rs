@@ -12,6 +12,7 @@ use crate::machine::Machine;
 use crate::progress;
 use crate::pump::{self, Stream};
 use signal_hook::consts::{SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGWINCH};
+use std::collections::VecDeque;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -37,6 +38,7 @@ struct Settling {
     stderr_total: u64,
     stdout_bytes: u64,
     stderr_bytes: u64,
+    started: Instant,
     ended: Instant,
 }
 
@@ -60,7 +62,8 @@ pub(super) struct State<'a> {
     began: Instant,
     /// The running program and when it started.
     running: Option<(u32, Instant)>,
-    settling: Option<Settling>,
+    /// Programs that have ended, the earliest first: a guest may hurry on before the output of the last one is here.
+    settling: VecDeque<Settling>,
     flows: [Flow; 2],
     is_done: bool,
     log_ended: bool,
@@ -95,7 +98,7 @@ impl<'a> State<'a> {
             outcome: Outcome::default(),
             began,
             running: None,
-            settling: None,
+            settling: VecDeque::new(),
             flows: Default::default(),
             is_done: false,
             log_ended: false,
@@ -202,18 +205,17 @@ impl<'a> State<'a> {
                 if self.options.time_limit.is_none() {
                     self.limit = None;
                 }
-                // A guest that hurries on before the output of the last program is there loses nothing: it is cut by count.
-                if let Some(before) = self.settling.take() {
-                    self.conclude(before);
-                }
-                self.settling = Some(Settling {
+                let ended = Instant::now();
+                let started = self.running.take().map_or(ended, |(_, started)| started);
+                self.settling.push_back(Settling {
                     program,
                     end: reason,
                     stdout_total: self.flows[0].announced,
                     stderr_total: self.flows[1].announced,
                     stdout_bytes,
                     stderr_bytes,
-                    ended: Instant::now(),
+                    started,
+                    ended,
                 });
             }
             GuestMessage::File { path, mode, .. } => self.collector.begin_file(&path, mode),
@@ -226,16 +228,17 @@ impl<'a> State<'a> {
         }
     }
 
-    /// Concludes the program whose output is all there; answers `done` when nothing is on the way any more.
+    /// Concludes the programs whose output is all there; answers `done` when nothing is on the way any more. The output
+    /// is cut by count, so none is concluded before its own bytes are here.
     fn settle(&mut self) {
         let is_there = |flow: &Flow, total: u64| flow.is_closed || flow.moved >= total;
-        let flows = &self.flows;
-        if let Some(settling) =
-            self.settling.take_if(|s| is_there(&flows[0], s.stdout_total) && is_there(&flows[1], s.stderr_total))
+        while let Some(settling) = self
+            .settling
+            .pop_front_if(|s| is_there(&self.flows[0], s.stdout_total) && is_there(&self.flows[1], s.stderr_total))
         {
             self.conclude(settling);
         }
-        if self.is_done && self.settling.is_none() && self.kill_at.is_none() {
+        if self.is_done && self.settling.is_empty() && self.kill_at.is_none() {
             self.send(HostMessage::Ack);
             self.limit = None;
             self.kill_at = Some(Instant::now() + POWER_OFF);
@@ -243,7 +246,7 @@ impl<'a> State<'a> {
     }
 
     fn conclude(&mut self, settling: Settling) {
-        let Settling { program, end, stdout_bytes, stderr_bytes, ended, .. } = settling;
+        let Settling { program, end, stdout_bytes, stderr_bytes, started, ended, .. } = settling;
         let end = match end {
             ExitReason::Signal(signal) if self.is_over_limit && i32::from(signal) == SIGKILL => {
                 self.is_over_limit = self.options.time_limit.is_some();
@@ -251,7 +254,6 @@ impl<'a> State<'a> {
             }
             end => end,
         };
-        let started = self.running.take().map_or(ended, |(_, started)| started);
         self.outcome.programs.push(ProgramResult {
             program,
             status: status_of(&end),
@@ -282,7 +284,7 @@ impl<'a> State<'a> {
             return;
         }
         self.interrupts += u32::from(signal == SIGINT);
-        let nobody_to_tell = self.running.is_none() && signal != SIGQUIT;
+        let nobody_to_tell = self.running.is_none() && self.settling.is_empty() && signal != SIGQUIT;
         if nobody_to_tell || self.interrupts > 1 {
             self.fail(Reason::Signal(signal as u8), crate::interrupt::ended_by(signal).message);
             self.child.kill();
@@ -293,10 +295,9 @@ impl<'a> State<'a> {
 
     fn time_is_up(&mut self) {
         self.is_over_limit = true;
-        match self.running {
+        if self.running.is_some() {
             // The guest ends the program, sends the files that are wanted, and goes on.
-            Some(_) if self.settling.is_none() => self.send(HostMessage::Signal(SIGKILL as u8)),
-            _ => {}
+            self.send(HostMessage::Signal(SIGKILL as u8));
         }
         self.kill_at = Some(Instant::now() + LAST_WORDS);
         if self.options.time_limit.is_none() {

@@ -10,7 +10,7 @@ use wire::ExitReason;
 impl State<'_> {
     /// The outcome, once the machine has ended with `status` and nothing more will be heard.
     pub(super) fn finish(mut self, status: Option<ExitStatus>) -> Outcome {
-        if let Some(settling) = self.settling.take() {
+        while let Some(settling) = self.settling.pop_front() {
             self.conclude(settling);
         }
         let panic = self.outcome.log.iter().position(|line| line.starts_with(wire::PANIC_PREFIX));
