@@ -40,6 +40,7 @@ pub mod layers;
 pub mod ldcache;
 pub mod machine;
 pub mod mkfs;
+pub mod network;
 pub mod ports;
 pub mod program;
 pub mod progress;

@@ -4,6 +4,7 @@ use crate::accel::Accel;
 use crate::failure::Failure;
 use crate::kernel::Kernel;
 use crate::layers::Layer;
+use crate::network::{self, Network, Publish};
 use crate::ports::GuestEnds;
 use std::ffi::OsString;
 use std::os::fd::AsRawFd;
@@ -46,6 +47,10 @@ pub struct Machine {
     pub layers: Vec<Layer>,
     /// Further disks.
     pub disks: Vec<Disk>,
+    /// How it is connected.
+    pub network: Network,
+    /// Ports of this computer that lead to it; only with [`Network::User`].
+    pub publish: Vec<Publish>,
     /// Machine type.
     pub kind: Kind,
     /// How the processor is made.
@@ -67,12 +72,14 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// A q35 with 1 GiB and 2 vCPUs under software emulation.
+    /// A q35 without a network, with 1 GiB and 2 vCPUs under software emulation.
     pub fn new(kernel: Kernel) -> Machine {
         Machine {
             kernel,
             layers: Vec::new(),
             disks: Vec::new(),
+            network: Network::None,
+            publish: Vec::new(),
             kind: Kind::Q35,
             accel: Accel::Tcg,
             qemu: PathBuf::from(qemu::PROGRAM),
@@ -127,6 +134,10 @@ impl Machine {
         }
         for disk in &self.disks {
             self.disk(&mut args, &disk.serial, &disk.file, disk.is_writable);
+        }
+        let nic = self.device("virtio-net");
+        for [name, value] in network::arguments(&self.network, &self.publish, &nic, self.kind == Kind::Q35) {
+            args.pair(&name, value);
         }
         args.pair("-kernel", &self.kernel.image);
         if !self.kernel_args.is_empty() {

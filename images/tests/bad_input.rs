@@ -51,6 +51,13 @@ fn options() {
         "too small to start",
     );
     refused(&stage, stage.command(&["--cpus", "0", "--kernel", "/bin/true", "--exec", "/bin/true"]), "--cpus 0");
+    for (words, part) in [
+        (&["--net", "bridge"][..], "expected user, tap=NAME"),
+        (&["--publish", "80"], "[ADDRESS:]HOSTPORT:GUESTPORT"),
+        (&["--publish", "80:80", "--net", "none"], "--net user only"),
+    ] {
+        refused(&stage, stage.command(&[words, &["--exec", "/bin/true"]].concat()), part);
+    }
     refused(&stage, stage.command(&["--timeout", "-1", "x.jar"]), "seconds");
     refused(&stage, stage.command(&["--env", "NOVALUE", "--exec", "/bin/true"]), "expected NAME=VALUE");
     refused(&stage, stage.command(&["--add", "nowhere:/x", "--exec", "/bin/true"]), "no such file or directory");

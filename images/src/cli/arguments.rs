@@ -2,6 +2,7 @@
 
 use crate::accel::Choice;
 use crate::machine::Kind;
+use crate::network::{Network, Publish};
 use clap::Parser;
 use clap_complete::Shell;
 use std::ffi::OsString;
@@ -52,6 +53,14 @@ pub struct Arguments {
     /// Argument for QEMU, put at the end of its command line (repeatable)
     #[arg(long, value_name = "ARG", allow_hyphen_values = true, help_heading = "The machine")]
     pub qemu_arg: Vec<OsString>,
+
+    /// The machine's network: user (QEMU's own, no rights needed), tap=NAME[,queues=N] (an existing tap device), or none
+    /// [default: user with --publish, else none]
+    #[arg(long, value_name = "KIND", help_heading = "The network")]
+    pub net: Option<Network>,
+    /// Lead a port of this computer's loopback (or of ADDRESS) to a port of the program (repeatable; with --net user)
+    #[arg(long, value_name = "[ADDRESS:]HOST:GUEST[/udp]", help_heading = "The network")]
+    pub publish: Vec<Publish>,
 
     /// File or directory of this computer to take along, and where the program finds it (repeatable)
     #[arg(long, value_name = "HOST[:GUEST]", help_heading = "Files")]

@@ -8,6 +8,7 @@ use crate::jdk::Jdk;
 use crate::kernel::Kernel;
 use crate::layers::{self, Application, Target};
 use crate::machine::{CPUS_MAX, Machine, Qemu, check_sizes};
+use crate::network::Network;
 use crate::tree::absolute;
 use crate::{accel, bundle, program, progress};
 use std::ffi::OsString;
@@ -37,6 +38,7 @@ impl<'a> Plan<'a> {
     pub(super) fn new(arguments: &'a Arguments) -> Result<Plan<'a>, Failure> {
         let cpus = arguments.cpus.unwrap_or_else(cpus_here);
         check_sizes(arguments.memory, cpus)?;
+        check_network(arguments)?;
         let wishes: Result<Vec<Wish>, String> = arguments.get.iter().map(|text| Wish::parse(text)).collect();
         let wishes = wishes.map_err(|why| Failure::usage(format!("--get {why}")))?;
         let jdk = if arguments.exec { None } else { Some(Jdk::discover(arguments.jdk.as_deref())?) };
@@ -99,6 +101,8 @@ impl<'a> Plan<'a> {
         machine.kind = arguments.machine;
         machine.memory_bytes = arguments.memory;
         machine.cpus = self.cpus;
+        machine.network = network(arguments);
+        machine.publish = arguments.publish.clone();
         machine.kernel_args = arguments.kernel_arg.clone();
         if arguments.verbose && !machine.kernel_args.iter().any(|word| word.starts_with("loglevel=")) {
             machine.kernel_args.push("loglevel=info".into());
@@ -121,7 +125,8 @@ impl<'a> Plan<'a> {
             let symbols = machine.kernel.unstripped.display();
             progress::note(&format!("waiting for gdb; run: gdb {symbols} -ex 'target remote :1234'"));
         }
-        Ok(Some(Ready { machine, manifest: program::manifest([self.program]), wishes: self.wishes }))
+        let manifest = program::manifest([self.program]);
+        Ok(Some(Ready { machine, manifest, wishes: self.wishes }))
     }
 
     fn application_layer(&self) -> Result<layers::Layer, Failure> {
@@ -147,6 +152,21 @@ impl<'a> Plan<'a> {
         progress::note(&format!("{} is ready; to run it:\n{}", file.display(), bundle::how_to_run(&file, machine)));
         Ok(())
     }
+}
+
+/// The network as chosen. The guest's stack does not use the device yet, so that it comes on demand only.
+fn network(arguments: &Arguments) -> Network {
+    let default = if arguments.publish.is_empty() { Network::None } else { Network::User };
+    arguments.net.clone().unwrap_or(default)
+}
+
+/// What does not go together.
+fn check_network(arguments: &Arguments) -> Result<(), Failure> {
+    let network = network(arguments);
+    if !arguments.publish.is_empty() && network != Network::User {
+        return Err(Failure::usage("--publish works with --net user only; at a tap the guest's ports are its own"));
+    }
+    Ok(())
 }
 
 fn nothing_to_run(what: &str) -> Failure {
