@@ -15,7 +15,7 @@ pub const HOOKS: hal::trap::Hooks = hal::trap::Hooks {
 pub fn run() {
     crate::crash::if_asked();
     drivers::probe_all();
-    net::inet::proc::register();
+    net::device::register();
     hal::log::mark("devices ready");
     jvm_host::run()
 }

@@ -22,6 +22,7 @@
 extern crate alloc;
 
 pub mod config;
+pub mod device;
 mod file;
 pub mod inet;
 pub mod interface;

@@ -11,6 +11,7 @@
 mod address;
 pub mod connections;
 pub(crate) mod icmp;
+pub(crate) mod ip;
 pub mod ports;
 pub mod proc;
 #[allow(dead_code, reason = "the half that connections over a network use comes with them")]

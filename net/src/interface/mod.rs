@@ -157,7 +157,11 @@ pub fn path(destination: Ip, scope: u32) -> FsResult<Path> {
     if destination.is_loopback() {
         return Ok(Path { interface: LOOPBACK, source: destination, next_hop: destination, mtu: LOOPBACK_MTU });
     }
-    table().path(destination, scope)
+    let table = table();
+    if !table.is_own(destination) {
+        crate::device::ensure(destination);
+    }
+    self::table().path(destination, scope)
 }
 
 impl Table {
@@ -234,6 +238,14 @@ impl Table {
 impl Interface {
     /// Bytes, packets and errors received, bytes and packets sent.
     pub fn counts(&self) -> [u64; 5] {
-        [0; 5]
+        let Some(device) = crate::device::device().filter(|device| device.index == self.index) else { return [0; 5] };
+        let counts = device.nic.statistics();
+        [
+            counts.receive_bytes,
+            counts.receive_frames,
+            counts.receive_errors,
+            counts.transmit_bytes,
+            counts.transmit_frames,
+        ]
     }
 }

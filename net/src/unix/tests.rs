@@ -171,7 +171,7 @@ fn descriptions_travel_with_the_first_byte() {
     let file = SocketFile::open(passed, StatusFlags::empty());
     send(&a, b"before", Blocking::Never).unwrap();
     let arguments = SendArguments {
-        ancillary: Ancillary { files: std::vec![file], credentials: None },
+        ancillary: Ancillary { files: std::vec![file], credentials: None, packet: None },
         ..SendArguments::default()
     };
     a.send(&mut SliceSource::new(b"with"), arguments, Blocking::Never).unwrap();

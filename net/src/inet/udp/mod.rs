@@ -191,6 +191,11 @@ impl UdpSocket {
         self.wake(Readiness::ERROR | Readiness::READ | Readiness::WRITE);
     }
 
+    /// Whether errors of what was sent to `other` are its own.
+    pub(crate) fn is_connected_to(&self, other: Endpoint) -> bool {
+        self.state.lock().remote.is_some_and(|remote| remote.ip == other.ip && remote.port == other.port)
+    }
+
     /// For `/proc/net/udp`: this end, the other one, bytes that wait, whether of IPv6.
     pub(crate) fn shown(&self) -> (Endpoint, Endpoint, usize, bool) {
         let state = self.state.lock();

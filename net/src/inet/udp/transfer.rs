@@ -4,6 +4,7 @@ use super::UdpSocket;
 use super::deliver::{Arrival, deliver};
 use crate::inet::address::{Endpoint, Ip};
 use crate::inet::settings::Setting;
+use crate::inet::ip::{self, Packet};
 use crate::inet::{checked, icmp};
 use crate::interface::{self, LOOPBACK};
 use crate::options::Patience;
@@ -118,7 +119,45 @@ impl UdpSocket {
                 self.refused();
             }
         }
-        if path.interface == LOOPBACK { Ok(()) } else { Err(FsError::NetworkUnreachable) }
+        if path.interface == LOOPBACK {
+            return Ok(());
+        }
+        self.send_packet(&path, from, to, &info, &bytes)
+    }
+
+    /// Sends a datagram over the network. Errors: `MessageTooLong` when it is larger than a packet, `NoBuffers`.
+    fn send_packet(
+        &self,
+        path: &interface::Path,
+        from: Endpoint,
+        to: Endpoint,
+        info: &PacketInfo,
+        bytes: &[u8],
+    ) -> FsResult<()> {
+        let front = if self.is_raw() { 0 } else { 8 };
+        let packet = Packet {
+            from: from.ip,
+            to: to.ip,
+            protocol: self.protocol,
+            ttl: info.ttl as u8,
+            tos: info.tos as u8,
+            len: front + bytes.len(),
+            checksum: (!self.is_raw()).then_some(6),
+            cut: None,
+        };
+        if packet.header_len() + packet.len > path.mtu as usize {
+            return Err(FsError::MessageTooLong);
+        }
+        let sent = ip::send(path, &packet, &mut |body| {
+            if front > 0 {
+                body[..2].copy_from_slice(&from.port.to_be_bytes());
+                body[2..4].copy_from_slice(&to.port.to_be_bytes());
+                body[4..6].copy_from_slice(&(8 + bytes.len() as u16).to_be_bytes());
+                body[6..8].fill(0);
+            }
+            body[front..].copy_from_slice(bytes);
+        });
+        if sent { Ok(()) } else { Err(FsError::NoBuffers) }
     }
 
     /// Nobody has the port: whoever is connected to it, or asks for errors, hears of it.

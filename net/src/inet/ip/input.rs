@@ -1,0 +1,234 @@
+//! What arrives. Every length and checksum is looked at before anything is believed; what is wrong is dropped.
+
+use super::{ARP, IPV4, IPV6, Packet, neighbour, send};
+use crate::device::Device;
+use crate::inet::address::{Endpoint, Ip};
+use crate::inet::icmp::{self, ICMP, ICMP_V6};
+use crate::inet::udp::deliver::{Arrival, deliver, deliver_raw};
+use crate::inet::udp::{UDP, UdpSocket};
+use crate::inet::{ports, tcp};
+use crate::interface;
+use crate::socket::PacketInfo;
+use fs::FsError;
+use hal::hil::ETHERNET_HEADER_BYTES;
+
+const TCP: u8 = 6;
+
+/// The header of a packet, as far as the transports care.
+#[derive(Clone, Copy)]
+pub(crate) struct Header {
+    pub from: Ip,
+    pub to: Ip,
+    pub protocol: u8,
+    pub ttl: u8,
+    pub tos: u8,
+}
+
+/// A frame of the device. `checked`: the transport's checksum is right.
+pub(crate) fn frame(device: &Device, frame: &[u8], checked: bool) {
+    let Some((ethernet, body)) = frame.split_at_checked(ETHERNET_HEADER_BYTES) else { return };
+    let to: &[u8] = &ethernet[..6];
+    if to[0] & 1 == 0 && to != device.info.mac {
+        return;
+    }
+    let parsed = match u16::from_be_bytes([ethernet[12], ethernet[13]]) {
+        ARP => return neighbour::arp_arrived(device, body),
+        IPV4 => parse_v4(body),
+        IPV6 => parse_v6(body),
+        _ => None,
+    };
+    let Some((header, payload)) = parsed else { return };
+    if header.from.is_loopback() || header.to.is_loopback() || header.from.is_multicast() {
+        return;
+    }
+    let group = header.to.is_multicast() || header.to.is_broadcast() || to[0] & 1 != 0;
+    if !group && !interface::is_local(header.to) {
+        return;
+    }
+    transport(device, &header, payload, checked);
+}
+
+/// Header and payload of an IPv4 packet that is whole and not a fragment.
+pub(crate) fn parse_v4(bytes: &[u8]) -> Option<(Header, &[u8])> {
+    let first = *bytes.first()?;
+    let header_len = usize::from(first & 0xf) * 4;
+    let header = bytes.get(..header_len).filter(|header| header.len() >= 20 && first >> 4 == 4)?;
+    let total = usize::from(u16::from_be_bytes([header[2], header[3]]));
+    let fragment = u16::from_be_bytes([header[6], header[7]]) & 0x3fff != 0;
+    if fragment || icmp::fold(icmp::sum(header, 0)) != 0xffff {
+        return None;
+    }
+    let ip = |at: usize| Ip::from_v4_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+    let parsed = Header { from: ip(12), to: ip(16), protocol: header[9], ttl: header[8], tos: header[1] };
+    Some((parsed, bytes.get(header_len..total)?))
+}
+
+/// Header and payload of an IPv6 packet, extension headers skipped; not of a fragment.
+pub(crate) fn parse_v6(bytes: &[u8]) -> Option<(Header, &[u8])> {
+    let (header, rest) = bytes.split_at_checked(40)?;
+    if header[0] >> 4 != 6 {
+        return None;
+    }
+    let mut payload = rest.get(..usize::from(u16::from_be_bytes([header[4], header[5]])))?;
+    let mut protocol = header[6];
+    // Hop-by-hop, routing and destination options.
+    while matches!(protocol, 0 | 43 | 60) {
+        let len = 8 + usize::from(*payload.get(1)?) * 8;
+        protocol = *payload.first()?;
+        payload = payload.get(len..)?;
+    }
+    let ip = |at: usize| Some(Ip::from_bytes(header[at..at + 16].try_into().ok()?));
+    let (from, to) = (ip(8)?, ip(24)?);
+    // An IPv4 address in an IPv6 packet is a lie.
+    if from.is_v4() || to.is_v4() {
+        return None;
+    }
+    Some((Header { from, to, protocol, ttl: header[7], tos: header[0] << 4 | header[1] >> 4 }, payload))
+}
+
+fn transport(device: &Device, header: &Header, payload: &[u8], checked: bool) {
+    let right = |pseudo: bool| {
+        let before = if pseudo { icmp::pseudo_sum(header.protocol, header.from, header.to, payload.len()) } else { 0 };
+        icmp::fold(icmp::sum(payload, before)) == 0xffff
+    };
+    let info = PacketInfo {
+        address: header.to,
+        interface: device.index,
+        ttl: i32::from(header.ttl),
+        tos: i32::from(header.tos),
+        time_ns: hal::clock::realtime_ns(),
+    };
+    let scope = |ip: Ip| if ip.is_link_local() { device.index } else { 0 };
+    let end = |ip: Ip, port: u16| Endpoint { ip, port, scope: scope(ip) };
+    match header.protocol {
+        TCP if checked || right(true) => tcp::input::segment(header, payload),
+        UDP => {
+            let Some((head, _)) = payload.split_at_checked(8) else { return };
+            let len = usize::from(u16::from_be_bytes([head[4], head[5]]));
+            let unchecked = head[6..8] == [0, 0] && header.to.is_v4();
+            let Some(bytes) = payload.get(8..len) else { return };
+            if len != payload.len() || !(checked || unchecked || right(true)) {
+                return;
+            }
+            let port = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
+            let (from, to) = (end(header.from, port(0)), end(header.to, port(2)));
+            if !deliver(&Arrival { from, to, info, bytes }) {
+                unreachable(device, header, payload);
+            }
+        }
+        ICMP if header.to.is_v4() && right(false) => icmp_arrived(device, header, payload, info),
+        ICMP_V6 if !header.to.is_v4() && right(true) => match payload.first() {
+            Some(135 | 136) if header.ttl == 255 => neighbour::discovery_arrived(device, header.from, payload),
+            Some(_) => icmp_arrived(device, header, payload, info),
+            None => {}
+        },
+        TCP | ICMP | ICMP_V6 => {}
+        protocol => {
+            let (from, to) = (end(header.from, 0), end(header.to, 0));
+            deliver_raw(protocol, &Arrival { from, to, info, bytes: payload });
+        }
+    }
+}
+
+fn icmp_arrived(device: &Device, header: &Header, payload: &[u8], info: PacketInfo) {
+    let (from, to) = (Endpoint::new(header.from, 0), Endpoint::new(header.to, 0));
+    let arrival = Arrival { from, to, info, bytes: payload };
+    icmp::arrived_with(header.protocol, &arrival, &mut |answer| {
+        reply(answer.from.ip, answer.to.ip, header.protocol, answer.bytes);
+    });
+    let _ = device;
+    error_arrived(header.protocol, payload);
+}
+
+/// Sends a packet that answers another.
+fn reply(from: Ip, to: Ip, protocol: u8, bytes: &[u8]) {
+    let Ok(path) = interface::path(to, 0) else { return };
+    if bytes.len() + 40 > path.mtu as usize {
+        return;
+    }
+    let packet = Packet { from, to, protocol, ttl: 64, tos: 0, len: bytes.len(), checksum: None, cut: None };
+    send(&path, &packet, &mut |body| body.copy_from_slice(bytes));
+}
+
+/// An ICMP error that names a packet of ours goes to its socket.
+fn error_arrived(protocol: u8, message: &[u8]) {
+    let Some((head, inner)) = message.split_at_checked(8) else { return };
+    let too_big = u32::from_be_bytes([0, 0, head[6], head[7]]);
+    let (error, mtu) = match (protocol, head[0], head[1]) {
+        (ICMP, 3, 4) => (FsError::MessageTooLong, Some(too_big)),
+        (ICMP, 3, 2 | 3) => (FsError::ConnectionRefused, None),
+        (ICMP, 3, 0 | 6 | 11) => (FsError::NetworkUnreachable, None),
+        (ICMP, 3, _) | (ICMP_V6, 1, 0 | 3) => (FsError::HostUnreachable, None),
+        (ICMP_V6, 1, 4) => (FsError::ConnectionRefused, None),
+        (ICMP_V6, 2, _) => (FsError::MessageTooLong, Some(u32::from_be_bytes([head[4], head[5], head[6], head[7]]))),
+        _ => return,
+    };
+    // The inner packet is cut short, so its lengths say nothing.
+    let (from, to, inner_protocol, rest) = if protocol == ICMP {
+        let len = usize::from(inner.first().copied().unwrap_or(0) & 0xf) * 4;
+        let Some((ip, rest)) = inner.split_at_checked(len.max(20)) else { return };
+        let address = |at: usize| Ip::from_v4_bytes([ip[at], ip[at + 1], ip[at + 2], ip[at + 3]]);
+        (address(12), address(16), ip[9], rest)
+    } else {
+        let Some((ip, rest)) = inner.split_at_checked(40) else { return };
+        let mut ends = [[0; 16]; 2];
+        ends[0].copy_from_slice(&ip[8..24]);
+        ends[1].copy_from_slice(&ip[24..40]);
+        (Ip::from_bytes(ends[0]), Ip::from_bytes(ends[1]), ip[6], rest)
+    };
+    if rest.len() < 8 {
+        return;
+    }
+    let port = |at: usize| u16::from_be_bytes([rest[at], rest[at + 1]]);
+    let (own, other) = (Endpoint::new(from, port(0)), Endpoint::new(to, port(2)));
+    match inner_protocol {
+        TCP => {
+            let seq = u32::from_be_bytes([rest[4], rest[5], rest[6], rest[7]]);
+            tcp::input::icmp_error(own, other, seq, error, mtu);
+        }
+        UDP => {
+            let mut found: alloc::vec::Vec<alloc::sync::Arc<UdpSocket>> = alloc::vec::Vec::new();
+            ports::UDP.each(own.port, own.ip, &mut |holder, _| {
+                if let ports::Holder::Udp(socket) = holder {
+                    found.extend(socket.upgrade());
+                }
+            });
+            for socket in found.iter().filter(|socket| socket.is_connected_to(other)) {
+                socket.report(error);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Nobody has the port of a datagram (RFC 1122, 3.2.2.1).
+fn unreachable(device: &Device, header: &Header, payload: &[u8]) {
+    if header.to.is_multicast() || header.to.is_broadcast() || header.from.is_any() {
+        return;
+    }
+    let _ = device;
+    // The header of the packet and the first 8 bytes behind it are enough for its sender.
+    let mut bytes = alloc::vec![0; 8];
+    let protocol = if header.to.is_v4() { ICMP } else { ICMP_V6 };
+    (bytes[0], bytes[1]) = if protocol == ICMP { (3, 3) } else { (1, 4) };
+    let len = payload.len();
+    let cut = Packet {
+        from: header.from,
+        to: header.to,
+        protocol: header.protocol,
+        ttl: header.ttl,
+        tos: header.tos,
+        len,
+        checksum: None,
+        cut: None,
+    };
+    let mut ip = [0; 40];
+    super::ip_header(&mut ip[..cut.header_len()], &cut);
+    bytes.extend_from_slice(&ip[..cut.header_len()]);
+    bytes.extend_from_slice(&payload[..len.min(8)]);
+    let before =
+        if protocol == ICMP { 0 } else { icmp::pseudo_sum(protocol, header.to, header.from, bytes.len()) };
+    let check = !icmp::fold(icmp::sum(&bytes, before));
+    bytes[2..4].copy_from_slice(&check.to_be_bytes());
+    reply(header.to, header.from, protocol, &bytes);
+}

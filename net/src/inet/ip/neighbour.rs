@@ -1,0 +1,231 @@
+//! Who has which Ethernet address: ARP (RFC 826) and neighbour discovery (RFC 4861). The table is bounded, and so is what
+//! waits for an answer.
+
+use super::{ARP, Packet, build, ethernet};
+use crate::device::{self, Device};
+use crate::inet::address::Ip;
+use crate::inet::icmp::ICMP_V6;
+use crate::interface::{self, Path};
+use alloc::vec::Vec;
+use hal::hil::{ETHERNET_HEADER_BYTES, TransmitOffload};
+use hal::sync::SpinLock;
+use hashbrown::HashMap;
+
+/// Most neighbours that are known, and frames that wait for one.
+const NEIGHBOURS_MAX: usize = 1024;
+const WAITING_MAX: usize = 8;
+/// How long an answer holds, and how often is asked again.
+const FRESH_NS: u64 = 60_000_000_000;
+const ASK_NS: u64 = 1_000_000_000;
+/// Unanswered questions after which what waits is thrown away.
+const ASK_MAX: u8 = 3;
+
+#[derive(Default)]
+struct Neighbour {
+    mac: Option<[u8; 6]>,
+    /// When the answer came, and when was asked last.
+    heard_ns: u64,
+    asked_ns: u64,
+    asked: u8,
+    waiting: Vec<(Vec<u8>, TransmitOffload)>,
+}
+
+static TABLE: SpinLock<Option<HashMap<Ip, Neighbour>>> = SpinLock::new(None);
+
+/// The Ethernet address that a packet on `path` goes to; asks for it if it is not known, or not sure any more.
+pub(super) fn find(device: &Device, path: &Path) -> Option<[u8; 6]> {
+    let ip = path.next_hop;
+    if ip.is_broadcast() || is_network_broadcast(device, ip) {
+        return Some([0xff; 6]);
+    }
+    if ip.is_multicast() {
+        let bytes = ip.bytes();
+        return Some(if ip.is_v4() {
+            [1, 0, 0x5e, bytes[13] & 0x7f, bytes[14], bytes[15]]
+        } else {
+            [0x33, 0x33, bytes[12], bytes[13], bytes[14], bytes[15]]
+        });
+    }
+    let now = hal::clock::now_ns();
+    let (mac, ask) = {
+        let mut table = TABLE.lock();
+        let table = table.get_or_insert_default();
+        if table.len() >= NEIGHBOURS_MAX && !table.contains_key(&ip) {
+            let oldest = table.iter().min_by_key(|(_, known)| known.heard_ns.max(known.asked_ns)).map(|(&ip, _)| ip);
+            let _gone = oldest.and_then(|ip| table.remove(&ip));
+        }
+        let known = table.entry(ip).or_default();
+        let stale = known.mac.is_none() || now.saturating_sub(known.heard_ns) > FRESH_NS;
+        let ask = stale && (known.asked_ns == 0 || now.saturating_sub(known.asked_ns) > ASK_NS);
+        if ask {
+            known.asked_ns = now;
+            known.asked = known.asked.saturating_add(1);
+            if known.asked > ASK_MAX {
+                // Nobody answers: what waits, or was known, is worth nothing any more.
+                known.waiting.clear();
+                known.mac = None;
+            }
+        }
+        (known.mac, ask)
+    };
+    if ask {
+        question(device, path);
+    }
+    mac
+}
+
+fn is_network_broadcast(device: &Device, ip: Ip) -> bool {
+    let Some(v4) = ip.v4() else { return false };
+    let table = interface::table();
+    let Some(own) = table.interface(device.index) else { return false };
+    own.addresses.iter().any(|address| {
+        let host = u32::MAX.checked_shr(u32::from(address.prefix)).unwrap_or(0);
+        address.ip.is_v4() && address.prefix < 31 && ip.is_in(address.ip, address.prefix) && v4 & host == host
+    })
+}
+
+/// Keeps a frame until its next hop is known.
+pub(super) fn wait_for(device: &Device, path: &Path, frame: Vec<u8>, offload: TransmitOffload) {
+    let mut frame = Some((frame, offload));
+    let mac = {
+        let mut table = TABLE.lock();
+        let Some(known) = table.get_or_insert_default().get_mut(&path.next_hop) else { return };
+        if known.mac.is_none() && known.waiting.len() < WAITING_MAX {
+            known.waiting.extend(frame.take());
+        }
+        known.mac
+    };
+    if let (Some(mac), Some((frame, offload))) = (mac, frame) {
+        send_waiting(device, mac, frame, offload);
+    }
+}
+
+fn send_waiting(device: &Device, mac: [u8; 6], mut frame: Vec<u8>, offload: TransmitOffload) {
+    frame[..6].copy_from_slice(&mac);
+    if let Some(mut buffer) = device.nic.transmit_buffer(0, frame.len()) {
+        buffer.copy_from_slice(&frame);
+        device::send(device, buffer, offload);
+    }
+}
+
+/// `ip` has this address. One that was not asked for is remembered only if `welcome`.
+pub(super) fn learn(device: &Device, ip: Ip, mac: [u8; 6], welcome: bool) {
+    if ip.is_any() || ip.is_multicast() || mac[0] & 1 != 0 {
+        return;
+    }
+    let waiting = {
+        let mut table = TABLE.lock();
+        let table = table.get_or_insert_default();
+        if !table.contains_key(&ip) && (!welcome || table.len() >= NEIGHBOURS_MAX) {
+            return;
+        }
+        let known = table.entry(ip).or_default();
+        known.mac = Some(mac);
+        known.heard_ns = hal::clock::now_ns();
+        known.asked = 0;
+        core::mem::take(&mut known.waiting)
+    };
+    for (frame, offload) in waiting {
+        send_waiting(device, mac, frame, offload);
+    }
+}
+
+fn question(device: &Device, path: &Path) {
+    if path.next_hop.is_v4() {
+        arp(device, 1, [0xff; 6], [0; 6], path.source, path.next_hop);
+    } else {
+        // To the solicited-node group of the neighbour.
+        let group = Ip(0xff02_0000_0000_0000_0000_0001_ff00_0000 | path.next_hop.0 & 0xff_ffff);
+        let bytes = group.bytes();
+        let mac = [0x33, 0x33, bytes[12], bytes[13], bytes[14], bytes[15]];
+        discovery(device, (135, [0; 4], 1), mac, (path.source, group), path.next_hop);
+    }
+}
+
+/// Sends an ARP packet: 1 asks, 2 answers.
+fn arp(device: &Device, operation: u16, to: [u8; 6], target: [u8; 6], from_ip: Ip, to_ip: Ip) {
+    let mut frame = [0; ETHERNET_HEADER_BYTES + 28];
+    ethernet(&mut frame, to, device.info.mac, ARP);
+    let body = &mut frame[ETHERNET_HEADER_BYTES..];
+    body[..6].copy_from_slice(&[0, 1, 8, 0, 6, 4]);
+    body[6..8].copy_from_slice(&operation.to_be_bytes());
+    body[8..14].copy_from_slice(&device.info.mac);
+    body[14..18].copy_from_slice(&from_ip.bytes()[12..]);
+    body[18..24].copy_from_slice(&target);
+    body[24..28].copy_from_slice(&to_ip.bytes()[12..]);
+    device::send_whole(device, &frame);
+}
+
+/// Sends a neighbour solicitation or advertisement: its type, its flags, and the kind of its option.
+fn discovery(device: &Device, (kind, flags, option): (u8, [u8; 4], u8), mac: [u8; 6], ends: (Ip, Ip), target: Ip) {
+    let packet = Packet {
+        from: ends.0,
+        to: ends.1,
+        protocol: ICMP_V6,
+        ttl: 255,
+        tos: 0,
+        len: 32,
+        checksum: Some(2),
+        cut: None,
+    };
+    let Some(mut frame) = device.nic.transmit_buffer(0, ETHERNET_HEADER_BYTES + 40 + 32) else { return };
+    let own = device.info.mac;
+    let offload = build(device, mac, &packet, &mut frame, &mut |body| {
+        body.fill(0);
+        body[0] = kind;
+        body[4..8].copy_from_slice(&flags);
+        body[8..24].copy_from_slice(&target.bytes());
+        body[24..26].copy_from_slice(&[option, 1]);
+        body[26..32].copy_from_slice(&own);
+    });
+    device::send(device, frame, offload);
+}
+
+fn mac_of(bytes: &[u8]) -> [u8; 6] {
+    [bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5]]
+}
+
+/// An ARP packet has arrived.
+pub(super) fn arp_arrived(device: &Device, body: &[u8]) {
+    if body.len() < 28 || body[..6] != [0, 1, 8, 0, 6, 4] {
+        return;
+    }
+    let ip = |at: usize| Ip::from_v4_bytes([body[at], body[at + 1], body[at + 2], body[at + 3]]);
+    let (mac, from, to) = (mac_of(&body[8..14]), ip(14), ip(24));
+    let mine = interface::table().interface(device.index).is_some_and(|own| own.addresses.iter().any(|a| a.ip == to));
+    learn(device, from, mac, mine);
+    if mine && body[7] == 1 {
+        arp(device, 2, mac, mac, to, from);
+    }
+}
+
+/// A neighbour solicitation or advertisement has arrived, with a hop limit of 255 and a right checksum.
+pub(super) fn discovery_arrived(device: &Device, from: Ip, body: &[u8]) {
+    if body.len() < 24 || body[1] != 0 {
+        return;
+    }
+    let mut target = [0; 16];
+    target.copy_from_slice(&body[8..24]);
+    let target = Ip::from_bytes(target);
+    let mut options = &body[24..];
+    let mut mac = None;
+    while options.len() >= 8 && options[1] != 0 {
+        let len = usize::from(options[1]) * 8;
+        // Source (of a solicitation) or target (of an advertisement) link-layer address.
+        if options[0] == if body[0] == 135 { 1 } else { 2 } {
+            mac = Some(mac_of(&options[2..8]));
+        }
+        options = options.get(len..).unwrap_or(&[]);
+    }
+    if body[0] == 136 {
+        if let Some(mac) = mac {
+            learn(device, target, mac, false);
+        }
+        return;
+    }
+    let mine = interface::table().interface(device.index).is_some_and(|own| own.addresses.iter().any(|a| a.ip == target));
+    if let (true, Some(mac), false) = (mine, mac, from.is_any()) {
+        learn(device, from, mac, true);
+        discovery(device, (136, [0x60, 0, 0, 0], 2), mac, (target, from), target);
+    }
+}
