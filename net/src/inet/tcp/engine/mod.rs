@@ -261,7 +261,8 @@ impl Tcb {
         let mss = mss.max(88) - if self.stamps { 12 } else { 0 };
         if mss < self.mss {
             self.mss = mss;
-            self.nxt = self.una.max(self.data_start());
+            self.congestion.set_mss(mss);
+            self.nxt = self.data_start();
             self.recovery = None;
         }
     }

@@ -1,0 +1,277 @@
+//! A socket whose connection leads over the network: its state machine, and what that means for who waits.
+
+use super::engine::head::Head;
+use super::engine::{Failure, Rules, Stage, Tcb, Wire};
+use super::{Link, Phase, State, TcpSocket, time_wait, timer};
+use crate::device::device;
+use crate::inet::address::{Ip, Tuple};
+use crate::inet::ip::{self, Packet};
+use crate::inet::queue::{ByteQueue, Piece};
+use crate::inet::settings::Setting;
+use crate::interface::Path;
+use crate::options::Options;
+use crate::inet::Settings;
+use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
+use fs::{FsError, Readiness};
+
+/// TCP's protocol number.
+const TCP: u8 = 6;
+/// Bytes that wait to be sent or acknowledged: at first, and at most.
+const SEND_FIRST: usize = 128 << 10;
+const SEND_MAX: usize = 4 << 20;
+
+/// A connection over the network.
+pub(crate) struct Remote {
+    pub tcb: Tcb,
+    pub way: Way,
+}
+
+/// What every packet of a connection has.
+#[derive(Clone, Copy)]
+pub(crate) struct Way {
+    pub path: Path,
+    pub tuple: Tuple,
+    pub ttl: u8,
+    pub tos: u8,
+}
+
+impl Wire for Way {
+    fn send(&mut self, head: &Head, data: &ByteQueue, offset: usize, len: usize, mss: usize) -> bool {
+        let header_len = head.len();
+        let packet = Packet {
+            from: self.tuple.local_ip,
+            to: self.tuple.remote_ip,
+            protocol: TCP,
+            ttl: self.ttl,
+            tos: self.tos,
+            len: header_len + len,
+            checksum: Some(16),
+            cut: (len > mss && mss > 0).then_some((header_len as u16, mss as u16)),
+        };
+        let ports = (self.tuple.local_port, self.tuple.remote_port);
+        ip::send(&self.path, &packet, &mut |body| {
+            head.write(ports, &mut body[..header_len]);
+            data.peek(offset, &mut body[header_len..]);
+        })
+    }
+}
+
+impl Way {
+    pub(crate) fn new(path: Path, tuple: Tuple, settings: &Settings) -> Self {
+        let v4 = tuple.remote_ip.is_v4();
+        let ttl = settings.get(if v4 { Setting::Ttl } else { Setting::UnicastHops });
+        let tos = settings.get(if v4 { Setting::Tos } else { Setting::Tclass });
+        Self { path, tuple, ttl: u8::try_from(ttl).unwrap_or(64), tos: tos as u8 }
+    }
+
+    /// Bytes of a segment without options.
+    pub(crate) fn mss(&self, settings: &Settings) -> usize {
+        let headers = if self.tuple.remote_ip.is_v4() { 40 } else { 60 };
+        let whole = (self.path.mtu as usize).saturating_sub(headers).max(88);
+        match settings.get(Setting::MaxSeg) {
+            0 => whole,
+            own => whole.min(own as usize),
+        }
+    }
+}
+
+/// The number that a connection starts with (RFC 6528).
+pub(crate) fn first_number(tuple: &Tuple) -> u32 {
+    let clock = (hal::clock::now_ns() >> 8) as u32;
+    (crate::inet::connections::hash_of(tuple) as u32).wrapping_add(clock)
+}
+
+fn cut_max(tuple: &Tuple) -> usize {
+    let Some(device) = device() else { return 0 };
+    let offloads = device.info.offloads;
+    let cuts = if tuple.remote_ip.is_v4() { offloads.segmentation_tcp4 } else { offloads.segmentation_tcp6 };
+    if cuts { device.info.max_transmit_bytes.saturating_sub(120) } else { 0 }
+}
+
+pub(crate) fn rules(options: &Options, settings: &Settings, tuple: &Tuple, unread: usize) -> Rules {
+    const SECOND: u64 = 1_000_000_000;
+    let number = |setting| settings.get(setting).max(0) as u64;
+    let keep = if options.keep_alive.load(Ordering::Relaxed) {
+        let count = settings.get(Setting::KeepCount) as u32;
+        (number(Setting::KeepIdle) * SECOND, number(Setting::KeepInterval) * SECOND, count)
+    } else {
+        (0, 0, 0)
+    };
+    Rules {
+        now_ns: hal::clock::now_ns(),
+        no_delay: settings.is_on(Setting::NoDelay),
+        cork: settings.is_on(Setting::Cork),
+        unread,
+        keep,
+        user_timeout_ns: number(Setting::UserTimeout) * 1_000_000,
+        receive_limit: if options.sizes_are_set() { options.receive_buffer() as usize } else { 0 },
+        cut_max: cut_max(tuple),
+    }
+}
+
+/// What to do to a connection.
+pub(crate) enum Act<'a> {
+    /// A segment has arrived.
+    Segment(&'a Head, &'a [u8]),
+    /// A deadline has come.
+    Timer,
+    /// Bytes to be sent.
+    Send(Piece),
+    /// No more bytes to be sent.
+    End,
+    /// A reset.
+    Abort,
+    /// Bytes were read, or an option was set.
+    Look,
+    /// Keepalive was switched.
+    Keep,
+    /// Packets over this many bytes do not get through.
+    PathMtu(usize),
+}
+
+impl TcpSocket {
+    /// Whether the connection leads over the network.
+    pub(super) fn is_remote(&self) -> bool {
+        matches!(self.state.lock().link, Link::Remote(_))
+    }
+
+    /// Most bytes that wait to be sent.
+    pub(super) fn send_limit(&self, remote: &Remote) -> usize {
+        if self.options.sizes_are_set() {
+            return self.options.send_buffer() as usize;
+        }
+        (remote.tcb.congestion.window * 2).clamp(SEND_FIRST, SEND_MAX)
+    }
+
+    /// Does something to the connection and everything that follows from it. True: a reset is the answer to the segment.
+    pub(crate) fn act(self: &Arc<Self>, act: Act<'_>) -> bool {
+        let mut reset = false;
+        let mut gone = None;
+        let mut over = None;
+        let (what, deadline) = {
+            let mut state = self.state.lock();
+            let Link::Remote(remote) = &mut state.link else { return matches!(act, Act::Segment(..)) };
+            let mut rules = rules(&self.options, &self.settings, &remote.way.tuple, self.inbox.lock().len());
+            remote.tcb.congestion.reno = self.settings.is_on(Setting::Reno);
+            let Remote { tcb, way } = &mut **remote;
+            match act {
+                Act::Segment(head, payload) => {
+                    let closed = self.closed.load(Ordering::Acquire);
+                    reset = tcb.input(head, payload, &rules, &mut |bytes| {
+                        if closed {
+                            return 0;
+                        }
+                        self.inbox.lock().append(bytes)
+                    });
+                    // Bytes for nobody: the peer shall know (RFC 9293, 3.6.1).
+                    if closed && !payload.is_empty() && !reset {
+                        tcb.abort(&rules, way);
+                    }
+                    rules.unread = self.inbox.lock().len();
+                }
+                Act::Timer => tcb.on_timer(&rules, way),
+                Act::Send(piece) => tcb.queue.push(piece),
+                Act::End => tcb.fin_queued = true,
+                Act::Abort => tcb.abort(&rules, way),
+                Act::Look => {}
+                Act::Keep => tcb.set_keepalive(&rules),
+                Act::PathMtu(mtu) => {
+                    way.path.mtu = way.path.mtu.min(mtu as u32);
+                    let mss = way.mss(&self.settings);
+                    tcb.limit_mss(mss);
+                }
+            }
+            tcb.output(&rules, way);
+            if tcb.blocked {
+                timer::wait_for_device(self);
+            }
+            let deadline = tcb.deadline();
+            let what = self.effects(&mut state);
+            if let Link::Remote(remote) = &state.link {
+                match remote.tcb.stage {
+                    Stage::Closed => over = Some(None),
+                    Stage::TimeWait => {
+                        over = Some(Some(time_wait::Record::of(&remote.tcb, remote.way, &rules)));
+                    }
+                    _ => {}
+                }
+            }
+            if over.is_some() {
+                if state.phase == Phase::Connected || state.phase == Phase::Connecting {
+                    state.phase = Phase::Closed;
+                }
+                let shared = state.shared.take().map(|reuse| (reuse, state.local.port));
+                // What the application still sees of the connection is in the state.
+                gone = Some((core::mem::replace(&mut state.link, Link::Over), state.listed.take(), shared));
+            }
+            (what, deadline)
+        };
+        if let Some((_link, tuple, shared)) = gone {
+            if let (Some(Some(record)), Some(tuple)) = (over, tuple) {
+                time_wait::add(tuple, record);
+            }
+            self.unlist(tuple, shared);
+        } else {
+            timer::set(self, deadline);
+        }
+        if !what.is_empty() {
+            self.wake(what);
+        }
+        reset
+    }
+
+    /// Makes the state machine's news the socket's state; what became ready.
+    fn effects(&self, state: &mut State) -> Readiness {
+        let Link::Remote(remote) = &mut state.link else { return Readiness::empty() };
+        let effects = core::mem::take(&mut remote.tcb.effects);
+        let limit = self.send_limit(remote);
+        let room = remote.tcb.queue.len() <= limit * 2 / 3;
+        let mut what = Readiness::empty();
+        if effects.connected && state.phase == Phase::Connecting {
+            state.phase = Phase::Connected;
+            what |= Readiness::WRITE;
+        }
+        if effects.received {
+            what |= Readiness::READ;
+        }
+        if effects.room && room && self.starved.swap(false, Ordering::SeqCst) {
+            what |= Readiness::WRITE;
+        }
+        if effects.ended {
+            state.ended = true;
+            state.read_shut = true;
+            what |= Readiness::READ | Readiness::READ_HANGUP | state.hangup();
+        }
+        if let Some(failure) = effects.failed {
+            state.error = Some(match failure {
+                Failure::Refused => FsError::ConnectionRefused,
+                Failure::TimedOut => FsError::TimedOut,
+                Failure::Reset if state.ended => FsError::BrokenPipe,
+                Failure::Reset => FsError::ConnectionReset,
+            });
+            state.phase = Phase::Closed;
+            (state.read_shut, state.write_shut) = (true, true);
+            what |= Readiness::READ | Readiness::WRITE | Readiness::ERROR | Readiness::HANGUP | Readiness::READ_HANGUP;
+        }
+        what
+    }
+}
+
+/// Answers a segment that belongs to nothing (RFC 9293, 3.10.7.1).
+pub(crate) fn refuse(local: (Ip, u16), remote: (Ip, u16), head: &Head, len: usize) {
+    use super::engine::head::{ACK, FIN, RST, SYN};
+    if head.has(RST) {
+        return;
+    }
+    let Ok(path) = crate::interface::path(remote.0, 0) else { return };
+    let tuple = Tuple { local_ip: local.0, remote_ip: remote.0, local_port: local.1, remote_port: remote.1 };
+    let mut way = Way { path, tuple, ttl: 64, tos: 0 };
+    let answer = if head.has(ACK) {
+        Head { seq: head.ack, flags: RST, ..Head::default() }
+    } else {
+        let len = len as u32 + u32::from(head.has(SYN)) + u32::from(head.has(FIN));
+        Head { ack: head.seq.wrapping_add(len), flags: RST | ACK, ..Head::default() }
+    };
+    way.send(&answer, &ByteQueue::new(), 0, 0, 0);
+}
