@@ -71,6 +71,7 @@ impl RouteSocket {
         let mut out = Answer { messages: Vec::new(), seq: word(8), port: self.port() };
         let family = request.get(HEADER_LEN).copied().unwrap_or(0);
         let dump = u32::from(flags) & codes::NLM_F_DUMP == codes::NLM_F_DUMP;
+        net::device::ensure(net::inet::Ip::ANY_V4);
         let table = table();
         match (kind, dump) {
             (RTM_GETLINK, true) => table.interfaces.iter().for_each(|interface| out.link(interface)),

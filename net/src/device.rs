@@ -9,7 +9,8 @@ use crate::interface::{self, InterfaceAddress, Route};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use hal::hil::{Nic, NicEvents, NicInfo, ReceivedFrame, TransmitBuffer, TransmitOffload};
+use hal::hil::nic::TransmitOffload;
+use hal::hil::{Nic, NicEvents, NicInfo, ReceivedFrame, TransmitBuffer};
 use hal::sync::Once;
 use sched::{Interruptible, WaitQueue};
 
@@ -199,7 +200,10 @@ fn apply(index: u32, info: &NicInfo, configuration: &Configuration) {
 }
 
 /// Before a packet goes to `destination`: brings the network up, and waits for an address if none is there yet.
-pub(crate) fn ensure(destination: Ip) {
+pub fn ensure(destination: Ip) {
     let v4 = destination.is_v4();
-    crate::config::wait(!v4, |configuration| if v4 { configuration.ipv4.is_some() } else { !configuration.ipv6.is_empty() });
+    crate::config::wait(
+        !v4,
+        |configuration| if v4 { configuration.ipv4.is_some() } else { !configuration.ipv6.is_empty() },
+    );
 }

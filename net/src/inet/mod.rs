@@ -14,7 +14,6 @@ pub(crate) mod icmp;
 pub(crate) mod ip;
 pub mod ports;
 pub mod proc;
-#[allow(dead_code, reason = "the half that connections over a network use comes with them")]
 mod queue;
 mod settings;
 pub mod tcp;

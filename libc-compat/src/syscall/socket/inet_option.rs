@@ -130,8 +130,7 @@ pub fn set(call: &Call<'_>, socket: &dyn Socket) -> SysResult {
         Setting::Ttl => value == 0,
         _ => false,
     };
-    if !((*least..=*most).contains(&value) || unset && *setting == Setting::MaxSeg)
-        || unset && *setting == Setting::Ttl
+    if !((*least..=*most).contains(&value) || unset && *setting == Setting::MaxSeg) || unset && *setting == Setting::Ttl
     {
         return Err(Errno::EINVAL);
     }
@@ -309,12 +308,7 @@ pub fn read_control(level: u32, kind: u32, data: &[u8], ancillary: &mut Ancillar
 pub type Put<'a> = &'a mut dyn FnMut(u32, u32, &[i32]) -> Result<(), Errno>;
 
 /// The control messages that a receiver asked for; `put` writes one.
-pub fn put_control(
-    packet: &PacketInfo,
-    settings: &Settings,
-    v6: bool,
-    put: Put<'_>,
-) -> Result<(), Errno> {
+pub fn put_control(packet: &PacketInfo, settings: &Settings, v6: bool, put: Put<'_>) -> Result<(), Errno> {
     let words = packet.address.bytes();
     let word = |n: usize| i32::from_ne_bytes([words[n * 4], words[n * 4 + 1], words[n * 4 + 2], words[n * 4 + 3]]);
     if settings.is_on(Setting::Timestamp) {

@@ -70,6 +70,7 @@ fn v4_addresses(interface: &Interface) -> impl Iterator<Item = &InterfaceAddress
 
 /// SIOCGIFCONF: every IPv4 address with its interface's name; without a buffer, how many bytes they are.
 fn configuration(call: &Call<'_>) -> SysResult {
+    net::device::ensure(Ip::ANY_V4);
     let header = call.ptr::<[u64; 2]>(2);
     let [room, buffer] = header.read()?;
     let room = (room as i32).max(0) as usize;

@@ -10,7 +10,7 @@ use crate::inet::{ports, tcp};
 use crate::interface;
 use crate::socket::PacketInfo;
 use fs::FsError;
-use hal::hil::ETHERNET_HEADER_BYTES;
+use hal::hil::nic::ETHERNET_HEADER_BYTES;
 
 const TCP: u8 = 6;
 
@@ -142,7 +142,7 @@ fn icmp_arrived(device: &Device, header: &Header, payload: &[u8], info: PacketIn
 
 /// Sends a packet that answers another.
 fn reply(from: Ip, to: Ip, protocol: u8, bytes: &[u8]) {
-    let Ok(path) = interface::path(to, 0) else { return };
+    let Ok(path) = interface::table().path(to, 0) else { return };
     if bytes.len() + 40 > path.mtu as usize {
         return;
     }
@@ -226,8 +226,7 @@ fn unreachable(device: &Device, header: &Header, payload: &[u8]) {
     super::ip_header(&mut ip[..cut.header_len()], &cut);
     bytes.extend_from_slice(&ip[..cut.header_len()]);
     bytes.extend_from_slice(&payload[..len.min(8)]);
-    let before =
-        if protocol == ICMP { 0 } else { icmp::pseudo_sum(protocol, header.to, header.from, bytes.len()) };
+    let before = if protocol == ICMP { 0 } else { icmp::pseudo_sum(protocol, header.to, header.from, bytes.len()) };
     let check = !icmp::fold(icmp::sum(&bytes, before));
     bytes[2..4].copy_from_slice(&check.to_be_bytes());
     reply(header.to, header.from, protocol, &bytes);

@@ -6,7 +6,7 @@ pub(crate) mod neighbour;
 use super::address::Ip;
 use crate::device::{self, Device, device};
 use crate::interface::Path;
-use hal::hil::{ChecksumPlace, ETHERNET_HEADER_BYTES, Segmentation, SegmentationKind, TransmitOffload};
+use hal::hil::nic::{ChecksumPlace, ETHERNET_HEADER_BYTES, Segmentation, SegmentationKind, TransmitOffload};
 
 pub(crate) const IPV4: u16 = 0x0800;
 pub(crate) const ARP: u16 = 0x0806;
@@ -66,7 +66,13 @@ fn ip_header(header: &mut [u8], packet: &Packet) {
 }
 
 /// Writes the frame of `packet`; `fill` makes what is behind the IP header.
-fn build(device: &Device, mac: [u8; 6], packet: &Packet, frame: &mut [u8], fill: &mut dyn FnMut(&mut [u8])) -> TransmitOffload {
+fn build(
+    device: &Device,
+    mac: [u8; 6],
+    packet: &Packet,
+    frame: &mut [u8],
+    fill: &mut dyn FnMut(&mut [u8]),
+) -> TransmitOffload {
     let start = ETHERNET_HEADER_BYTES + packet.header_len();
     ethernet(frame, mac, device.info.mac, if packet.to.is_v4() { IPV4 } else { IPV6 });
     ip_header(&mut frame[ETHERNET_HEADER_BYTES..start], packet);

@@ -7,7 +7,7 @@ use crate::inet::address::Ip;
 use crate::inet::icmp::ICMP_V6;
 use crate::interface::{self, Path};
 use alloc::vec::Vec;
-use hal::hil::{ETHERNET_HEADER_BYTES, TransmitOffload};
+use hal::hil::nic::{ETHERNET_HEADER_BYTES, TransmitOffload};
 use hal::sync::SpinLock;
 use hashbrown::HashMap;
 
@@ -158,16 +158,8 @@ fn arp(device: &Device, operation: u16, to: [u8; 6], target: [u8; 6], from_ip: I
 
 /// Sends a neighbour solicitation or advertisement: its type, its flags, and the kind of its option.
 fn discovery(device: &Device, (kind, flags, option): (u8, [u8; 4], u8), mac: [u8; 6], ends: (Ip, Ip), target: Ip) {
-    let packet = Packet {
-        from: ends.0,
-        to: ends.1,
-        protocol: ICMP_V6,
-        ttl: 255,
-        tos: 0,
-        len: 32,
-        checksum: Some(2),
-        cut: None,
-    };
+    let packet =
+        Packet { from: ends.0, to: ends.1, protocol: ICMP_V6, ttl: 255, tos: 0, len: 32, checksum: Some(2), cut: None };
     let Some(mut frame) = device.nic.transmit_buffer(0, ETHERNET_HEADER_BYTES + 40 + 32) else { return };
     let own = device.info.mac;
     let offload = build(device, mac, &packet, &mut frame, &mut |body| {
@@ -223,7 +215,8 @@ pub(super) fn discovery_arrived(device: &Device, from: Ip, body: &[u8]) {
         }
         return;
     }
-    let mine = interface::table().interface(device.index).is_some_and(|own| own.addresses.iter().any(|a| a.ip == target));
+    let mine =
+        interface::table().interface(device.index).is_some_and(|own| own.addresses.iter().any(|a| a.ip == target));
     if let (true, Some(mac), false) = (mine, mac, from.is_any()) {
         learn(device, from, mac, true);
         discovery(device, (136, [0x60, 0, 0, 0], 2), mac, (target, from), target);

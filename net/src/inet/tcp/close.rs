@@ -1,5 +1,6 @@
 //! The ends of connections: shutdown(2), close(2), resets.
 
+use super::wire::Act;
 use super::{Link, Phase, TcpSocket};
 use crate::inet::address::Endpoint;
 use crate::inet::{any_address, ports};
@@ -37,8 +38,13 @@ impl TcpSocket {
             what.set(Readiness::WRITE, how.write);
             (ended, what)
         };
-        if ended && let Some(peer) = self.local_peer() {
-            peer.end_arrived();
+        if ended {
+            match self.local_peer() {
+                Some(peer) => peer.end_arrived(),
+                None => {
+                    self.this().act(Act::End);
+                }
+            }
         }
         self.wake(what);
         if phase == Phase::Closed { Err(FsError::NotConnected) } else { Ok(()) }
@@ -82,6 +88,7 @@ impl TcpSocket {
 
     /// Ends the connection with a reset.
     pub(super) fn abort(&self) {
+        self.this().act(Act::Abort);
         let link = core::mem::replace(&mut self.state.lock().link, Link::None);
         if let Link::Local(peer) = link
             && let Some(peer) = peer.upgrade()
@@ -130,12 +137,20 @@ impl TcpSocket {
             let gone = self.inbox.lock().clear();
             gone.len() > 0
         };
+        if self.is_remote() {
+            let abrupt = unread || self.options.linger() == (true, 0) || self.state.lock().phase == Phase::Connecting;
+            self.this().act(if abrupt { Act::Abort } else { Act::Leave });
+        }
+        let remote = self.is_remote();
         let (peer, ended, waits_at) = {
             let mut state = self.state.lock();
-            let peer: Option<Arc<TcpSocket>> = match core::mem::replace(&mut state.link, Link::None) {
+            let peer: Option<Arc<TcpSocket>> = match &state.link {
                 Link::Local(peer) => peer.upgrade(),
-                Link::None => None,
+                _ => None,
             };
+            if !remote {
+                state.link = Link::None;
+            }
             let ended = state.write_shut;
             state.phase = Phase::Closed;
             (state.read_shut, state.write_shut) = (true, true);
@@ -161,6 +176,14 @@ impl TcpSocket {
             let mut state = self.state.lock();
             let port = state.local.port;
             let bound = core::mem::take(&mut state.bound);
+            if remote {
+                // The connection lives on until its end is acknowledged.
+                drop(state);
+                if bound {
+                    ports::TCP.release(port, &self.holder());
+                }
+                return self.wake(Readiness::HANGUP);
+            }
             (state.listed.take(), state.shared.take().map(|reuse| (reuse, port)), bound, port)
         };
         self.unlist(tuple, shared);

@@ -1,12 +1,15 @@
 //! connect(2).
 
+use super::engine::Tcb;
 use super::listen::listener_for;
-use super::{Link, Phase, TcpSocket, real_destination};
+use super::wire::{Act, Remote, Way, first_number};
+use super::{Link, Phase, TcpSocket, real_destination, time_wait};
 use crate::InetAddress;
 use crate::inet::address::{Endpoint, Tuple};
 use crate::inet::{checked, connections, ports};
 use crate::interface;
 use crate::options::Patience;
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 use fs::{Blocking, FsError, FsResult, Readiness};
@@ -94,7 +97,7 @@ impl TcpSocket {
             state.error = None;
         }
         if path.interface != interface::LOOPBACK {
-            self.fail(FsError::NetworkUnreachable);
+            self.open_remote(path);
             return Ok(());
         }
         let seed = connections::hash_of(&Tuple::new(local, to));
@@ -103,6 +106,18 @@ impl TcpSocket {
             None => self.fail(FsError::ConnectionRefused),
         }
         Ok(())
+    }
+
+    /// Sends the first segment to the network.
+    fn open_remote(&self, path: interface::Path) {
+        {
+            let mut state = self.state.lock();
+            let tuple = Tuple::new(state.local, state.remote);
+            let way = Way::new(path, tuple, &self.settings);
+            let tcb = Tcb::connect(first_number(&tuple), way.mss(&self.settings), hal::clock::now_ns());
+            state.link = Link::Remote(Box::new(Remote { tcb, way }));
+        }
+        self.this().act(Act::Look);
     }
 
     /// Gets a port if there is none, and the place in the table of connections. Errors: `AddressNotAvailable`.
@@ -117,8 +132,10 @@ impl TcpSocket {
             }
             ports::TCP.rename(local.port, &self.holder(), local.ip);
         } else {
-            local.port = ports::TCP
-                .share_any(reuse, |port| connections::insert(Tuple::new(Endpoint { port, ..local }, to), &me))?;
+            local.port = ports::TCP.share_any(reuse, |port| {
+                let tuple = Tuple::new(Endpoint { port, ..local }, to);
+                !time_wait::contains(&tuple) && connections::insert(tuple, &me)
+            })?;
             shared = Some(reuse);
         }
         let mut state = self.state.lock();

@@ -56,9 +56,23 @@ impl TcpSocket {
         let state = self.state.lock();
         let mut info = TcpInfo { state: number_of(&state), rto_us: 1_000_000, ..TcpInfo::default() };
         match &state.link {
-            Link::None => {
+            Link::None | Link::Over => {
                 (info.send_mss, info.receive_mss) = (536, 536);
                 (info.window, info.slow_start) = (10, i32::MAX as u32);
+            }
+            Link::Remote(remote) => {
+                let tcb = &remote.tcb;
+                let (srtt, variation, rto) = tcb.times_us();
+                (info.options, info.scales) = tcb.agreed();
+                info.rto_us = rto;
+                (info.send_mss, info.receive_mss) = (tcb.mss as u32, tcb.mss as u32);
+                info.unacked = (tcb.nxt.wrapping_sub(tcb.una) as usize).div_ceil(tcb.mss) as u32;
+                info.retransmits = tcb.retries;
+                info.rtt_us = (srtt, variation);
+                info.slow_start = (tcb.congestion.threshold / tcb.mss).min(i32::MAX as usize) as u32;
+                info.window = (tcb.congestion.window / tcb.mss) as u32;
+                info.path_mtu = remote.way.path.mtu;
+                info.receive_space = tcb.receive_limit() as u32;
             }
             Link::Local(_) => {
                 info.options = 7;

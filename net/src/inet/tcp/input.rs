@@ -8,9 +8,9 @@ use super::listen::listener_for;
 use super::wire::{Act, Remote, Way, first_number, refuse};
 use super::{Link, TcpSocket, time_wait};
 use crate::inet::address::{Endpoint, Tuple};
+use crate::inet::connections;
 use crate::inet::ip::input::Header;
 use crate::inet::queue::ByteQueue;
-use crate::inet::connections;
 use crate::interface;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -69,9 +69,11 @@ fn forget(tuple: &Tuple) -> Option<Opening> {
 
 /// Answers the first segment of a connection; false if nobody listens.
 fn open(tuple: &Tuple, head: &Head) -> bool {
-    let Some(listener) = listener_for(tuple.local_ip, tuple.local_port, connections::hash_of(tuple)) else { return false };
+    let Some(listener) = listener_for(tuple.local_ip, tuple.local_port, connections::hash_of(tuple)) else {
+        return false;
+    };
     let full = listener.state.lock().listener.as_ref().is_none_or(|queues| queues.is_full());
-    let Ok(path) = interface::path(tuple.remote_ip, 0) else { return true };
+    let Ok(path) = interface::table().path(tuple.remote_ip, 0) else { return true };
     if full {
         // Not answered: the peer tries again.
         return true;
@@ -117,11 +119,13 @@ fn open(tuple: &Tuple, head: &Head) -> bool {
 fn confirm(tuple: &Tuple, head: &Head, payload: &[u8]) -> bool {
     let known = OPENINGS.lock().as_ref().and_then(|openings| openings.table.get(tuple).copied());
     let Some(opening) = known.filter(|opening| opening.iss.wrapping_add(1) == head.ack) else { return false };
-    let Some(listener) = listener_for(tuple.local_ip, tuple.local_port, connections::hash_of(tuple)) else { return false };
+    let Some(listener) = listener_for(tuple.local_ip, tuple.local_port, connections::hash_of(tuple)) else {
+        return false;
+    };
     if listener.state.lock().listener.as_ref().is_none_or(|queues| queues.is_full()) {
         return true;
     }
-    let Ok(path) = interface::path(tuple.remote_ip, 0) else { return true };
+    let Ok(path) = interface::table().path(tuple.remote_ip, 0) else { return true };
     if forget(tuple).is_none() {
         return true;
     }

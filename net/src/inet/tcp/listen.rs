@@ -63,6 +63,11 @@ impl TcpSocket {
         state.error = None;
         state.listener = Some(Listener { backlog, queue: VecDeque::new(), waiting: VecDeque::new() });
         self.listening.store(true, Ordering::Release);
+        let only_here = state.local.ip.is_loopback();
+        drop(state);
+        if !only_here {
+            crate::device::start();
+        }
         Ok(())
     }
 

@@ -3,7 +3,8 @@
 //! # Concept
 //! A [`TcpSocket`] is a state under a spin lock, a queue of received bytes, and what it is linked to: another socket of
 //! this machine, to whose queue it hands what is sent, or nothing. `connect.rs` and `listen.rs` make connections,
-//! `transfer.rs` moves bytes, `close.rs` ends them.
+//! `transfer.rs` moves bytes, `close.rs` ends them. A connection over the network has a state machine (`engine/`) that
+//! `wire.rs` joins to the socket; `input.rs` finds the connection of a segment, `timer.rs` keeps the deadlines.
 //!
 //! # Lock order
 //! ```text
@@ -14,9 +15,14 @@
 
 mod close;
 mod connect;
+mod engine;
 mod info;
+pub(crate) mod input;
 mod listen;
+mod time_wait;
+pub(crate) mod timer;
 mod transfer;
+mod wire;
 
 pub use info::TcpInfo;
 
@@ -28,8 +34,9 @@ use crate::options::Options;
 use crate::socket::{
     Address, Credentials, Family, InetAddress, Kind, ReceiveFlags, Received, SendArguments, Shutdown, Socket,
 };
+use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use fs::{Blocking, FsError, FsResult, PollSource, Readiness, Sink, Source};
 use hal::sync::SpinLock;
 use listen::Listener;
@@ -60,6 +67,10 @@ pub(crate) enum Link {
     None,
     /// A socket of this machine.
     Local(Weak<TcpSocket>),
+    /// The network.
+    Remote(Box<wire::Remote>),
+    /// Nothing any more.
+    Over,
 }
 
 /// What the spin lock guards.
@@ -109,6 +120,8 @@ pub struct TcpSocket {
     /// A sender or poller found no room at the peer.
     starved: AtomicBool,
     closed: AtomicBool,
+    /// The deadline that `timer.rs` knows; `u64::MAX`: none.
+    timer_ns: AtomicU64,
 }
 
 impl TcpSocket {
@@ -146,6 +159,7 @@ impl TcpSocket {
             listening: AtomicBool::new(false),
             starved: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            timer_ns: AtomicU64::new(u64::MAX),
         })
     }
 
@@ -168,7 +182,7 @@ impl TcpSocket {
     fn local_peer(&self) -> Option<Arc<TcpSocket>> {
         match &self.state.lock().link {
             Link::Local(peer) => peer.upgrade(),
-            Link::None => None,
+            _ => None,
         }
     }
 
@@ -204,6 +218,18 @@ impl Socket for TcpSocket {
     }
     fn protocol(&self) -> u8 {
         6
+    }
+    fn setting_changed(&self, which: Option<Setting>) {
+        if self.is_remote() {
+            let keep = matches!(which, None | Some(Setting::KeepIdle));
+            self.this().act(if keep { wire::Act::Keep } else { wire::Act::Look });
+        }
+    }
+    fn unsent_bytes(&self) -> usize {
+        match &self.state.lock().link {
+            Link::Remote(remote) => remote.tcb.queue.len(),
+            _ => 0,
+        }
     }
     fn bind(&self, address: &Address) -> FsResult<()> {
         let Address::Inet(address) = address else { return Err(FsError::AddressFamilyNotSupported) };

@@ -1,5 +1,6 @@
 //! Bytes over a connection.
 
+use super::wire::Act;
 use super::{Link, Phase, TcpSocket};
 use crate::inet::queue::{PIECE_MAX, Piece};
 use crate::options::Patience;
@@ -7,6 +8,16 @@ use crate::socket::{ReceiveFlags, Received, SendArguments};
 use alloc::sync::Arc;
 use core::sync::atomic::{Ordering, fence};
 use fs::{FsError, FsResult, Readiness, Sink, Source};
+
+/// Where bytes go.
+enum Outlet {
+    Peer(Arc<TcpSocket>),
+    Remote,
+    Gone,
+}
+
+/// Bytes that are read before the peer may be told that there is room.
+const READ_STEP: usize = 16 << 10;
 
 impl TcpSocket {
     /// send(2): waits until all is taken; what was taken before an error counts.
@@ -33,13 +44,22 @@ impl TcpSocket {
 
     fn send_piece(&self, source: &mut dyn Source, arguments: &SendArguments, patience: Patience) -> FsResult<usize> {
         let want = source.remaining().min(PIECE_MAX);
-        let mut outlet = None;
+        let mut outlet = Outlet::Gone;
         let granted = patience.wait(&self.writable, || self.reserve(want, &mut outlet))??;
-        let Some(peer) = outlet else {
-            // The peer's socket is gone: what is sent to it is answered with a reset.
-            let piece = Piece::fill(source, granted)?;
-            self.reset();
-            return Ok(piece.rest().len());
+        let peer = match outlet {
+            Outlet::Peer(peer) => peer,
+            Outlet::Remote => {
+                let piece = Piece::fill(source, granted)?;
+                let used = piece.rest().len();
+                self.this().act(Act::Send(piece));
+                return Ok(used);
+            }
+            Outlet::Gone => {
+                // The peer's socket is gone: what is sent to it is answered with a reset.
+                let piece = Piece::fill(source, granted)?;
+                self.reset();
+                return Ok(piece.rest().len());
+            }
         };
         let filled = Piece::fill(source, granted);
         let used = filled.as_ref().map_or(0, |piece| piece.rest().len());
@@ -53,7 +73,7 @@ impl TcpSocket {
     }
 
     /// Room for up to `want` bytes; `None`: wait. What fails a send fails it here.
-    fn reserve(&self, want: usize, outlet: &mut Option<Arc<TcpSocket>>) -> Option<FsResult<usize>> {
+    fn reserve(&self, want: usize, outlet: &mut Outlet) -> Option<FsResult<usize>> {
         let peer = {
             let mut state = self.state.lock();
             if let Some(error) = state.error.take() {
@@ -65,6 +85,16 @@ impl TcpSocket {
             match (state.phase, &state.link) {
                 (Phase::Connecting, _) => return None,
                 (Phase::Connected, Link::Local(peer)) => peer.upgrade(),
+                (Phase::Connected, Link::Remote(remote)) => {
+                    let room = self.send_limit(remote).saturating_sub(remote.tcb.queue.len());
+                    if room == 0 {
+                        // Under the lock that an acknowledgement takes to make room.
+                        self.starved.store(true, Ordering::SeqCst);
+                        return None;
+                    }
+                    *outlet = Outlet::Remote;
+                    return Some(Ok(want.min(room)));
+                }
                 _ => return Some(Err(FsError::BrokenPipe)),
             }
         };
@@ -82,7 +112,7 @@ impl TcpSocket {
                     peer.inbox_bytes.fetch_add(want, Ordering::AcqRel);
                     granted = want;
                 }
-                *outlet = Some(peer);
+                *outlet = Outlet::Peer(peer);
                 return Some(Ok(granted));
             }
             if !last {
@@ -128,6 +158,13 @@ impl TcpSocket {
     /// Whether a send would take bytes, or fail, at once: a third of the room must be free, so that senders are not woken
     /// for single bytes.
     pub(super) fn has_room(&self) -> bool {
+        if let Link::Remote(remote) = &self.state.lock().link {
+            let fits = remote.tcb.queue.len() <= self.send_limit(remote) * 2 / 3;
+            if !fits {
+                self.starved.store(true, Ordering::SeqCst);
+            }
+            return fits;
+        }
         let Some(peer) = self.local_peer() else { return true };
         let fits = || peer.closed.load(Ordering::Acquire) || peer.has_free_third();
         fits() || {
@@ -246,6 +283,15 @@ impl TcpSocket {
 
     /// After bytes were received: a sender that waits for room goes on.
     fn made_room(&self, count: usize) {
+        if self.is_remote() {
+            // Here the sum is of what was read since the peer was told.
+            let read = self.inbox_bytes.fetch_add(count, Ordering::AcqRel) + count;
+            if read >= READ_STEP.min(self.options.receive_buffer() as usize / 4) {
+                self.inbox_bytes.store(0, Ordering::Release);
+                self.this().act(Act::Look);
+            }
+            return;
+        }
         let used = self.inbox_bytes.fetch_sub(count, Ordering::SeqCst) - count;
         fence(Ordering::SeqCst);
         if used > self.inbox_limit() * 2 / 3 {

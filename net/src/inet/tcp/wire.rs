@@ -4,13 +4,13 @@ use super::engine::head::Head;
 use super::engine::{Failure, Rules, Stage, Tcb, Wire};
 use super::{Link, Phase, State, TcpSocket, time_wait, timer};
 use crate::device::device;
+use crate::inet::Settings;
 use crate::inet::address::{Ip, Tuple};
 use crate::inet::ip::{self, Packet};
 use crate::inet::queue::{ByteQueue, Piece};
 use crate::inet::settings::Setting;
 use crate::interface::Path;
 use crate::options::Options;
-use crate::inet::Settings;
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 use fs::{FsError, Readiness};
@@ -120,6 +120,8 @@ pub(crate) enum Act<'a> {
     Send(Piece),
     /// No more bytes to be sent.
     End,
+    /// No more bytes to be sent, and nobody who would receive any.
+    Leave,
     /// A reset.
     Abort,
     /// Bytes were read, or an option was set.
@@ -172,7 +174,7 @@ impl TcpSocket {
                 }
                 Act::Timer => tcb.on_timer(&rules, way),
                 Act::Send(piece) => tcb.queue.push(piece),
-                Act::End => tcb.fin_queued = true,
+                Act::End | Act::Leave => tcb.fin_queued = true,
                 Act::Abort => tcb.abort(&rules, way),
                 Act::Look => {}
                 Act::Keep => tcb.set_keepalive(&rules),
@@ -183,6 +185,9 @@ impl TcpSocket {
                 }
             }
             tcb.output(&rules, way);
+            if self.closed.load(Ordering::Acquire) {
+                tcb.leave(rules.now_ns);
+            }
             if tcb.blocked {
                 timer::wait_for_device(self);
             }
@@ -264,7 +269,7 @@ pub(crate) fn refuse(local: (Ip, u16), remote: (Ip, u16), head: &Head, len: usiz
     if head.has(RST) {
         return;
     }
-    let Ok(path) = crate::interface::path(remote.0, 0) else { return };
+    let Ok(path) = crate::interface::table().path(remote.0, 0) else { return };
     let tuple = Tuple { local_ip: local.0, remote_ip: remote.0, local_port: local.1, remote_port: remote.1 };
     let mut way = Way { path, tuple, ttl: 64, tos: 0 };
     let answer = if head.has(ACK) {

@@ -242,6 +242,10 @@ impl Socket for UdpSocket {
         let mut state = self.state.lock();
         state.local = at;
         state.fixed_ip = !at.ip.is_any();
+        drop(state);
+        if !at.ip.is_loopback() {
+            crate::device::start();
+        }
         // A port that bind chose is kept over a disconnect only when it was asked for by number.
         Ok(())
     }

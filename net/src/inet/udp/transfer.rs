@@ -3,8 +3,8 @@
 use super::UdpSocket;
 use super::deliver::{Arrival, deliver};
 use crate::inet::address::{Endpoint, Ip};
-use crate::inet::settings::Setting;
 use crate::inet::ip::{self, Packet};
+use crate::inet::settings::Setting;
 use crate::inet::{checked, icmp};
 use crate::interface::{self, LOOPBACK};
 use crate::options::Patience;

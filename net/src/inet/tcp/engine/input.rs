@@ -27,10 +27,7 @@ impl Tcb {
         if self.stage == Stage::SynSent {
             return self.in_syn_sent(head, rules);
         }
-        if self.stamps
-            && !head.has(RST)
-            && head.stamp.is_some_and(|(value, _)| before(value, self.recent_stamp))
-        {
+        if self.stamps && !head.has(RST) && head.stamp.is_some_and(|(value, _)| before(value, self.recent_stamp)) {
             // From before a wrap of the sequence numbers (RFC 7323, 5).
             self.ack_now = true;
             return false;
@@ -88,10 +85,7 @@ impl Tcb {
             return false;
         }
         self.take_ack(head, payload.is_empty() && len == 0, rules);
-        if matches!(
-            self.stage,
-            Stage::Established | Stage::FinWait1 | Stage::FinWait2
-        ) {
+        if matches!(self.stage, Stage::Established | Stage::FinWait1 | Stage::FinWait2) {
             self.take_data(head, payload, rules, deliver);
         } else if len > 0 {
             self.ack_now = true;
@@ -164,9 +158,7 @@ impl Tcb {
         self.take_sacks(head);
         let window = u32::from(head.window) << self.send_scale;
         let same_window = window == self.window;
-        if before(self.window_seq, head.seq)
-            || self.window_seq == head.seq && !before(ack, self.window_ack)
-        {
+        if before(self.window_seq, head.seq) || self.window_seq == head.seq && !before(ack, self.window_ack) {
             let was_closed = self.window == 0;
             (self.window, self.window_seq, self.window_ack) = (window, head.seq, ack);
             if was_closed && window > 0 && self.nxt == self.una {

@@ -12,8 +12,6 @@ mod congestion;
 pub(crate) mod head;
 mod input;
 mod output;
-#[cfg(test)]
-mod tests;
 mod timer;
 
 use crate::inet::queue::ByteQueue;
@@ -278,6 +276,13 @@ impl Tcb {
         self.effects.failed = Some(failure);
         self.free();
         (self.resend_at, self.ack_at, self.keep_at, self.end_at) = (0, 0, 0, 0);
+    }
+
+    /// Nobody holds the connection: it does not wait for ever for the peer's end.
+    pub(crate) fn leave(&mut self, now_ns: u64) {
+        if self.stage == Stage::FinWait2 && self.end_at == 0 {
+            self.end_at = now_ns + input::TIME_WAIT_NS;
+        }
     }
 
     /// Buffers go.
