@@ -27,7 +27,7 @@ const SOURCES: [&str; 11] = [
     "jni-bridge/wire",
 ];
 /// Largest kernel file, in bytes.
-const SIZE_MAX: u64 = 1 << 20;
+const SIZE_MAX: u64 = 5 << 18;
 
 /// A kernel that can be booted.
 #[derive(Clone, Debug)]
