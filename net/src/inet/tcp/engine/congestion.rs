@@ -58,7 +58,7 @@ impl Congestion {
                 self.k_ms = cube_root(gap.saturating_mul(2_500_000_000));
                 self.w_max = self.w_max.max(segments);
             }
-            let t = (now_ns - self.epoch_ns) / 1_000_000;
+            let t = now_ns.saturating_sub(self.epoch_ns) / 1_000_000;
             let distance = t.abs_diff(self.k_ms).min(1 << 20);
             let change = distance.pow(3) * 4 / 10_000_000_000;
             let target = if t < self.k_ms { self.w_max.saturating_sub(change) } else { self.w_max + change };

@@ -148,7 +148,7 @@ impl Tcb {
         } else if let Some((seq, sent_ns)) = self.timed
             && !before(head.ack, seq)
         {
-            self.measured((rules.now_ns - sent_ns) / 1000);
+            self.measured(rules.now_ns.saturating_sub(sent_ns) / 1000);
             self.timed = None;
         }
     }

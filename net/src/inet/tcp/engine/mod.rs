@@ -12,6 +12,8 @@ mod congestion;
 pub(crate) mod head;
 mod input;
 mod output;
+#[cfg(test)]
+mod tests;
 mod timer;
 
 use crate::inet::queue::ByteQueue;
