@@ -10,6 +10,7 @@
 //! * [`differential`], [`boots`], [`endings`], [`java`]: the suites
 //! * [`fuzz`]: the fuzzers and the stress program
 //! * [`tally`]: counts, and the closing line
+//! * [`jtreg`]: OpenJDK's own tests, with a program of their own
 
 pub mod additions;
 pub mod boots;
@@ -21,6 +22,8 @@ pub mod fuzz;
 pub mod guest;
 pub mod host;
 pub mod java;
+#[path = "../jtreg/mod.rs"]
+pub mod jtreg;
 pub mod many;
 pub mod table;
 pub mod tally;
