@@ -69,6 +69,8 @@ if [ -z "$quick" ]; then
     # Release: the tools move megabytes through ports.
     cargo build --quiet --release -p tests -p images
     step "guest tests" "$target/release/guest-tests" --cargo-log "$target/cargo-test.log"
+    # A short sample of OpenJDK's own tests; tests/jtreg/README.md says how all are run.
+    step "OpenJDK's tests" "$target/release/jtreg" --sample 24 --longest 2 --skip-unfetched
 fi
 if [ -n "$failed" ]; then
     say "failed:${failed#;}"

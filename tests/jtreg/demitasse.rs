@@ -71,7 +71,9 @@ impl Guest {
             }
             left = &left[done..];
             if done < now.len() {
-                let why = outcome.failure.map_or("the machine ended early".into(), |(reason, text)| format!("{}: {text}", reason.name()));
+                let why = outcome
+                    .failure
+                    .map_or("the machine ended early".into(), |(reason, text)| format!("{}: {text}", reason.name()));
                 let log: Vec<&str> = outcome.log.iter().rev().take(40).rev().map(String::as_str).collect();
                 let rest = |sink: &Mutex<Vec<u8>>| text(&sink.lock().unwrap_or_else(PoisonError::into_inner));
                 let note = format!("{why}\n{}", log.join("\n"));

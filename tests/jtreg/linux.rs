@@ -23,7 +23,13 @@ pub enum Refused {
 const AT_ONCE: usize = 2;
 
 /// Runs `units`, and reports each when it has ended.
-pub fn run<'a>(units: &[Unit<'a>], java: &Path, refuse: &Path, refused: Refused, report: &mut (dyn FnMut(&Unit<'a>, Left) + Send)) -> Result<()> {
+pub fn run<'a>(
+    units: &[Unit<'a>],
+    java: &Path,
+    refuse: &Path,
+    refused: Refused,
+    report: &mut (dyn FnMut(&Unit<'a>, Left) + Send),
+) -> Result<()> {
     let next = AtomicUsize::new(0);
     let report = Mutex::new(report);
     let problem = Mutex::new(None);
@@ -45,14 +51,19 @@ pub fn run<'a>(units: &[Unit<'a>], java: &Path, refuse: &Path, refused: Refused,
 fn one(unit: &Unit, java: &Path, refuse: &Path, refused: Refused) -> Result<Left> {
     let start = Instant::now();
     let mut command = Command::new("timeout");
-    command.args(["--foreground", "--signal=KILL"]).arg(format!("{}.{:03}", unit.limit_ms / 1000, unit.limit_ms % 1000));
+    command.args(["--foreground", "--signal=KILL"]).arg(format!(
+        "{}.{:03}",
+        unit.limit_ms / 1000,
+        unit.limit_ms % 1000
+    ));
     command.arg(build::folder().join("host/sandbox.sh")).env("SANDBOX_TMP_SIZE", "2g");
     command.args(["/usr/bin/env", "-i"]).args(ENVIRONMENT).arg(refuse);
     command.args(match refused {
         Refused::Children => &["-c"][..],
         Refused::Nothing => &[],
     });
-    let output = command.arg(java).args(&unit.args).stdin(Stdio::null()).output().context("cannot start the sandbox")?;
+    let output =
+        command.arg(java).args(&unit.args).stdin(Stdio::null()).output().context("cannot start the sandbox")?;
     let ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
     let is_late = ms >= unit.limit_ms;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -109,7 +109,11 @@ fn linux_ends(suite: &Suite, tests: &[&Test], refused: Refused) -> Result<Ends> 
 }
 
 /// Runs tests in the guest that passed on the host in the given times.
-pub fn in_guest(suite: &Suite, tests: &[(&Test, Vec<u64>)], report: &mut dyn FnMut(&Test, End) -> Result<()>) -> Result<()> {
+pub fn in_guest(
+    suite: &Suite,
+    tests: &[(&Test, Vec<u64>)],
+    report: &mut dyn FnMut(&Test, End) -> Result<()>,
+) -> Result<()> {
     let all: Vec<&Test> = tests.iter().map(|(test, _)| *test).collect();
     let guest = Guest::prepare(suite, &all)?;
     let runner = suite.runner()?;

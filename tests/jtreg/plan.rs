@@ -108,7 +108,8 @@ impl Planner<'_> {
         let mut sources = vec![own];
         sources.extend(test.libraries.iter().filter(|path| **path != library).cloned());
         let classes = folder.join("classes");
-        let mut path = vec![classes.display().to_string(), self.places.root.join("testlib/classes").display().to_string()];
+        let mut path =
+            vec![classes.display().to_string(), self.places.root.join("testlib/classes").display().to_string()];
         path.extend(sources.iter().map(|source| source.display().to_string()));
         let mut plan = Plan {
             planner: self,
@@ -144,7 +145,8 @@ impl Plan<'_> {
     /// Options for javac that hold for all of the test.
     fn javac(&self, output: &Path) -> Vec<String> {
         let sources: Vec<String> = self.sources.iter().map(|path| path.display().to_string()).collect();
-        let mut args: Vec<String> = ["-nowarn", "-Xlint:none", "-XDignore.symbol.file=true", "-encoding", "UTF-8"].map(String::from).to_vec();
+        let mut args: Vec<String> =
+            ["-nowarn", "-Xlint:none", "-XDignore.symbol.file=true", "-encoding", "UTF-8"].map(String::from).to_vec();
         args.extend(["-d".into(), output.display().to_string()]);
         args.extend(["-sourcepath".into(), sources.join(":")]);
         args.extend(["-cp".into(), format!("{}:{}", self.class_path, self.planner.runner)]);
@@ -205,7 +207,9 @@ impl Plan<'_> {
 
     /// `@compile`: whether this runner can do it.
     fn explicit(&mut self, action: &Action) -> Result<bool> {
-        if action.has("process") || action.options.keys().any(|key| !["fail", "ref", "timeout", "module"].contains(&key.as_str())) {
+        if action.has("process")
+            || action.options.keys().any(|key| !["fail", "ref", "timeout", "module"].contains(&key.as_str()))
+        {
             return Ok(false);
         }
         let own = self.sources[0].clone();
@@ -273,7 +277,9 @@ impl Plan<'_> {
             self.want(file);
         } else if simple.is_file() {
             self.want(simple);
-        } else if !self.planner.places.suites.join("lib").join(&path).is_file() && self.test.file.extension().is_some_and(|end| end == "java") {
+        } else if !self.planner.places.suites.join("lib").join(&path).is_file()
+            && self.test.file.extension().is_some_and(|end| end == "java")
+        {
             // A class that another one's file defines: the test's own.
             self.want(self.test.file.clone());
         }
@@ -286,7 +292,11 @@ impl Plan<'_> {
         if let Some(source) = found.filter(|source| self.done.insert(source.join(&path))) {
             let output = self.patch(module)?;
             let mut args = self.javac(&output);
-            args.extend(["--patch-module".into(), format!("{module}={}", source.display()), source.join(path).display().to_string()]);
+            args.extend([
+                "--patch-module".into(),
+                format!("{module}={}", source.display()),
+                source.join(path).display().to_string(),
+            ]);
             self.flush();
             self.step("javac", args);
             self.patched.insert(module.into());
@@ -302,7 +312,8 @@ impl Plan<'_> {
 
     fn install(&mut self, action: &Action) {
         self.flush();
-        let words: Vec<String> = action.words.iter().skip_while(|word| !word.ends_with("ClassFileInstaller")).skip(1).cloned().collect();
+        let words: Vec<String> =
+            action.words.iter().skip_while(|word| !word.ends_with("ClassFileInstaller")).skip(1).cloned().collect();
         match &words[..] {
             [flag, jar, ..] if flag == "-jar" => self.installed.insert(jar.clone()),
             _ => self.installed.insert(".".into()),
@@ -336,7 +347,11 @@ impl Plan<'_> {
         let own = self.sources[0].display().to_string();
         let classes = self.classes.display().to_string();
         let jdk = self.planner.jdk.display().to_string();
-        word.replace("${test.src}", &own).replace("${test.classes}", &classes).replace("${test.jdk}", &jdk).replace("${/}", "/").replace("${:}", ":")
+        word.replace("${test.src}", &own)
+            .replace("${test.classes}", &classes)
+            .replace("${test.jdk}", &jdk)
+            .replace("${/}", "/")
+            .replace("${:}", ":")
     }
 
     /// The runs, each with its file written.
@@ -355,7 +370,11 @@ impl Plan<'_> {
                 || !options.is_empty()
                 || !self.patched.is_empty()
                 || action.has("fail")
-                || self.test.modules.iter().any(|module| module.starts_with("jdk.incubator") || module.starts_with("jdk.internal"));
+                || self
+                    .test
+                    .modules
+                    .iter()
+                    .any(|module| module.starts_with("jdk.incubator") || module.starts_with("jdk.internal"));
             let jvm = if is_own { Some(self.jvm(action, &options)?) } else { None };
             runs.push(Run { file, jvm, has_to_fail: action.has("fail"), limit_ms: limit });
         }
@@ -382,7 +401,10 @@ impl Plan<'_> {
                 });
                 fs::write(&policy, own + "\n" + &trusted.collect::<String>())?;
                 jvm.push(format!("-Djava.security.policy={}{}", &sign[1..], policy.display()));
-                jvm.push(format!("-Djava.security.manager={}", action.options.get("secure").map_or("default", String::as_str)));
+                jvm.push(format!(
+                    "-Djava.security.manager={}",
+                    action.options.get("secure").map_or("default", String::as_str)
+                ));
             }
         }
         jvm.extend(options.iter().map(|option| self.installed_paths(&self.substitute(option))));
@@ -406,7 +428,8 @@ impl Plan<'_> {
 
     fn file(&self, index: usize, action: &Action, main: &str, args: &[String]) -> String {
         let kind = if action.kind == "driver" { "main" } else { &action.kind };
-        let mut text = format!("id {}!{index}\nkind {kind}\nclass {main}\nclasspath {}\n", self.test.name, self.class_path);
+        let mut text =
+            format!("id {}!{index}\nkind {kind}\nclass {main}\nclasspath {}\n", self.test.name, self.class_path);
         for arg in args {
             let _ = writeln!(text, "arg {}", self.substitute(arg));
         }
@@ -464,7 +487,8 @@ mod tests {
 
     #[test]
     fn a_run_is_split_where_the_class_is() {
-        let words: Vec<String> = "-Xmx1g --add-modules java.sql -ea pkg.Main -x 1".split(' ').map(String::from).collect();
+        let words: Vec<String> =
+            "-Xmx1g --add-modules java.sql -ea pkg.Main -x 1".split(' ').map(String::from).collect();
         let (options, main, args) = split(&words).unwrap();
         assert_eq!((options.len(), main.as_str(), args.len()), (4, "pkg.Main", 2));
         assert!(split(&words[..3]).is_none());

@@ -61,11 +61,7 @@ impl Line for Here {
 
     fn parse(text: &str) -> Option<Here> {
         let mut parts = text.splitn(3, '\t');
-        Some(Here {
-            is_good: parts.next()? == "true",
-            ms: parts.next()?.parse().ok()?,
-            text: parts.next()?.into(),
-        })
+        Some(Here { is_good: parts.next()? == "true", ms: parts.next()?.parse().ok()?, text: parts.next()?.into() })
     }
 }
 

@@ -35,14 +35,12 @@ static struct sock_filter children[] = {
     ALLOW,
 };
 
-static int install(struct sock_filter *filter, unsigned short len)
-{
+static int install(struct sock_filter *filter, unsigned short len) {
     struct sock_fprog program = {.len = len, .filter = filter};
     return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     int at = argc > 1 && !strcmp(argv[1], "-c") ? 2 : 1;
     if (at >= argc || (at == 2 && install(children, sizeof children / sizeof *children))) {
         perror("refuse");

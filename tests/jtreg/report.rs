@@ -38,11 +38,21 @@ pub fn table(suite: &Suite, host: &Records<Host>, here: &Records<Here>) -> (Stri
         }
     }
     let mut all = Row::default();
-    let mut text = String::from("| folder | tests | left out by rule | pass on Linux | run here | pass here | percent |\n|---|---|---|---|---|---|---|\n");
+    let mut text = String::from(
+        "| folder | tests | left out by rule | pass on Linux | run here | pass here | percent |\n|---|---|---|---|---|---|---|\n",
+    );
     let percent = |row: &Row| 100.0 * f64::from(row.passed) / f64::from(row.ran.max(1));
     let mut line = |name: &str, row: &Row| {
         let out: u32 = row.rules.values().sum();
-        let _ = writeln!(text, "| {name} | {} | {out} | {} | {} | {} | {:.1} |", row.found, row.on_linux, row.ran, row.passed, percent(row));
+        let _ = writeln!(
+            text,
+            "| {name} | {} | {out} | {} | {} | {} | {:.1} |",
+            row.found,
+            row.on_linux,
+            row.ran,
+            row.passed,
+            percent(row)
+        );
     };
     for (name, row) in &rows {
         line(name, row);

@@ -103,7 +103,9 @@ fn fetch_source(work: &Path) -> Result<String> {
     let apt = |program: &str| {
         let mut command = Command::new(program);
         command.current_dir(work).args(["-q", "-o", "Dir::Etc::sourceparts=/dev/null"]);
-        for (key, value) in [("Etc::sourcelist", &list), ("State::lists", &work.join("lists")), ("Cache", &work.join("apt"))] {
+        for (key, value) in
+            [("Etc::sourcelist", &list), ("State::lists", &work.join("lists")), ("Cache", &work.join("apt"))]
+        {
             command.arg("-o").arg(format!("Dir::{key}={}", value.display()));
         }
         command

@@ -1,11 +1,11 @@
 //! The tests of the folders, compiled.
 
 use super::describe::{self, Description};
+use super::facts;
 use super::plan::{Planner, Test};
 use super::requires::Facts;
 use super::rules::{self, Rule};
 use super::source::{self, Places, output};
-use super::facts;
 use crate::build;
 use anyhow::{Context, Result, bail};
 use images::jdk::Jdk;
@@ -15,8 +15,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The folders that the suite takes its tests from.
-pub const FOLDERS: [&str; 6] =
-    ["hotspot/jtreg/runtime", "hotspot/jtreg/gc", "hotspot/jtreg/compiler", "jdk/java/lang", "jdk/java/nio", "jdk/java/io"];
+pub const FOLDERS: [&str; 6] = [
+    "hotspot/jtreg/runtime",
+    "hotspot/jtreg/gc",
+    "hotspot/jtreg/compiler",
+    "jdk/java/lang",
+    "jdk/java/nio",
+    "jdk/java/io",
+];
 /// Tests that one compiling JVM takes.
 const COMPILED_AT_ONCE: usize = 400;
 
@@ -78,7 +84,8 @@ impl Suite {
         }
         for planned in ready.values_mut() {
             if let Ok(test) = planned {
-                let problem = fs::read_to_string(test.folder.join("prepared")).context("the compiler did not get there")?;
+                let problem =
+                    fs::read_to_string(test.folder.join("prepared")).context("the compiler did not get there")?;
                 if !problem.is_empty() {
                     *planned = Err(Rule::Compile);
                 }
@@ -100,14 +107,20 @@ impl Suite {
     fn build_runner(&self) -> Result<()> {
         let root = &self.places.root;
         let own = build::folder().join("jtreg");
-        let mut java: Vec<PathBuf> = fs::read_dir(own.join("java"))?.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        let mut java: Vec<PathBuf> =
+            fs::read_dir(own.join("java"))?.filter_map(|entry| Some(entry.ok()?.path())).collect();
         java.sort();
         let runner = root.join("runner");
         if is_older(&runner.join("Runner.class"), &java) {
             fs::create_dir_all(&runner)?;
             let exports = "--add-exports=java.base/jdk.internal.module=ALL-UNNAMED";
             let mut javac = Command::new(self.jdk.home().join("bin/javac"));
-            output(javac.args(["-nowarn", "-XDignore.symbol.file", exports, "-cp", &self.runner()?, "-d"]).arg(&runner).args(&java))?;
+            output(
+                javac
+                    .args(["-nowarn", "-XDignore.symbol.file", exports, "-cp", &self.runner()?, "-d"])
+                    .arg(&runner)
+                    .args(&java),
+            )?;
         }
         let refuse = own.join("refuse.c");
         if is_older(&self.refuse(), std::slice::from_ref(&refuse)) {

@@ -91,7 +91,10 @@ pub fn units<'a>(jobs: &[Job<'a>], runner: &str) -> Vec<Unit<'a>> {
     let mut units = Vec::new();
     for chunk in shared.chunks(SHARED) {
         let mut args: Vec<String> = EVERY.map(String::from).to_vec();
-        args.extend(["--add-exports=java.base/jdk.internal.module=ALL-UNNAMED", "-cp", runner, "Runner", "many"].map(String::from));
+        args.extend(
+            ["--add-exports=java.base/jdk.internal.module=ALL-UNNAMED", "-cp", runner, "Runner", "many"]
+                .map(String::from),
+        );
         args.extend(chunk.iter().map(|job| format!("{}:{}", job.limit_ms, job.run().file.display())));
         let limit_ms = 120_000 + chunk.iter().map(|job| job.expected_ms.max(5000)).sum::<u64>();
         units.push(Unit { jobs: chunk.to_vec(), args, limit_ms });
@@ -159,7 +162,11 @@ fn single(job: &Job, left: &Left) -> End {
         Some(SKIPPED) => Word::Skip,
         _ => Word::Fail,
     };
-    let text = if word == Word::Fail { cut(&format!("{}\n{}\n{}", ending(left), left.stdout, left.stderr)) } else { String::new() };
+    let text = if word == Word::Fail {
+        cut(&format!("{}\n{}\n{}", ending(left), left.stdout, left.stderr))
+    } else {
+        String::new()
+    };
     End { word, ms: left.ms, text }
 }
 
