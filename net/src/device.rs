@@ -33,6 +33,10 @@ static FRAMES: AtomicBool = AtomicBool::new(false);
 /// When the thread wakes by itself.
 static DEADLINE: AtomicU64 = AtomicU64::new(u64::MAX);
 
+/// Waits for the interface to have its addresses, and how long at most.
+static APPLIED: WaitQueue = WaitQueue::new();
+const APPLY_NS: u64 = 1_000_000_000;
+
 struct Events;
 
 impl NicEvents for Events {
@@ -195,15 +199,29 @@ fn apply(index: u32, info: &NicInfo, configuration: &Configuration) {
     }
     let mtu = configuration.mtu_bytes.map_or(info.mtu_bytes, |mtu| mtu.min(info.mtu_bytes));
     interface::set_state(index, true, u32::from(mtu));
-    interface::set_addresses(index, &addresses);
+    // Routes first: who finds an address finds the way too.
     interface::set_routes(index, &routes);
+    interface::set_addresses(index, &addresses);
+    APPLIED.wake_all();
 }
 
 /// Before a packet goes to `destination`: brings the network up, and waits for an address if none is there yet.
 pub fn ensure(destination: Ip) {
     let v4 = destination.is_v4();
-    crate::config::wait(
-        !v4,
-        |configuration| if v4 { configuration.ipv4.is_some() } else { !configuration.ipv6.is_empty() },
-    );
+    let is_enough = |configuration: &Configuration| {
+        if v4 { configuration.ipv4.is_some() } else { !configuration.ipv6.is_empty() }
+    };
+    crate::config::wait(!v4, is_enough);
+    let Some(device) = device() else { return };
+    // The configuration is told before the interface has it: the thread is between the two for a moment.
+    let has_address = || {
+        let table = interface::table();
+        let own = table.interface(device.index)?;
+        let fits = |ip: Ip| ip.is_v4() == v4 && !ip.is_link_local();
+        own.addresses.iter().any(|address| fits(address.ip)).then_some(())
+    };
+    if has_address().is_none() && is_enough(&crate::config::current()) {
+        let deadline = hal::clock::now_ns() + APPLY_NS;
+        let _ = APPLIED.wait_until(Some(deadline), Interruptible::Yes, has_address);
+    }
 }
