@@ -66,7 +66,7 @@ impl FdTable {
         }
     }
 
-    /// Puts a description at the lowest free descriptor from `min` on. Errors: `TooManyOpen`.
+    /// Puts a description at the lowest free descriptor from `min` on. Errors: `TooManyOpen`, `NoMemory`.
     pub fn insert(&self, file: Arc<OpenFile>, on_exec: OnExec, min: u32) -> FsResult<i32> {
         let limit = self.limit() as usize;
         let mut slots = self.slots.lock();
@@ -78,6 +78,7 @@ impl FdTable {
             drop(slots);
             return Err(FsError::TooManyOpen);
         }
+        slots.reach(fd)?;
         slots.put(fd, Slot { file, on_exec });
         if min as usize <= slots.lowest_free {
             slots.lowest_free = fd + 1;
@@ -86,12 +87,16 @@ impl FdTable {
     }
 
     /// Puts a description at exactly `fd` and gives back what was there (`dup2`: to be closed with [`FdTable::finish`]).
-    /// Errors: `BadHandle` (out of range).
+    /// Errors: `BadHandle` (out of range), `NoMemory`.
     pub fn insert_at(&self, fd: i32, file: Arc<OpenFile>, on_exec: OnExec) -> FsResult<Option<Arc<OpenFile>>> {
         if fd < 0 || fd as u32 >= self.limit() {
             return Err(FsError::BadHandle);
         }
-        let old = self.slots.lock().put(fd as usize, Slot { file, on_exec });
+        let old = {
+            let mut slots = self.slots.lock();
+            slots.reach(fd as usize)?;
+            slots.put(fd as usize, Slot { file, on_exec })
+        };
         Ok(old.map(|slot| slot.file))
     }
 
@@ -192,10 +197,17 @@ impl FdTable {
 }
 
 impl Slots {
-    fn put(&mut self, fd: usize, slot: Slot) -> Option<Slot> {
+    /// Makes room for `fd`: up to 16 MiB, which may not be there.
+    fn reach(&mut self, fd: usize) -> FsResult<()> {
         if fd >= self.slots.len() {
-            self.slots.resize((fd + 1).next_multiple_of(64), None);
+            let len = (fd + 1).next_multiple_of(64);
+            self.slots.try_reserve(len - self.slots.len()).map_err(|_| FsError::NoMemory)?;
+            self.slots.resize(len, None);
         }
+        Ok(())
+    }
+
+    fn put(&mut self, fd: usize, slot: Slot) -> Option<Slot> {
         let old = self.slots[fd].replace(slot);
         self.used += usize::from(old.is_none());
         old

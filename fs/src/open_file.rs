@@ -366,8 +366,12 @@ impl OpenFile {
         self.locked.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn remember_epoll(&self, watched: Watched) {
-        self.epolls.lock().push(watched);
+    /// Errors: `NoMemory`.
+    pub(crate) fn remember_epoll(&self, watched: Watched) -> FsResult<()> {
+        let mut epolls = self.epolls.lock();
+        epolls.try_reserve(1).map_err(|_| FsError::NoMemory)?;
+        epolls.push(watched);
+        Ok(())
     }
 
     pub(crate) fn forget_epoll(&self, epoll: *const Epoll, fd: u32) -> Option<Watched> {

@@ -35,6 +35,14 @@ pub fn init() {
     }
     crate::vdso::init();
     crate::deadlock::init();
+    mm::frame::on_reserve_used(note_reserve_used);
+}
+
+/// The thread for which the kernel has used its reserve looks after it before it goes back to the application.
+fn note_reserve_used() {
+    if !hal::context::current().is_null() {
+        sched::current().work_flags().set(WorkFlags::MEMORY);
+    }
 }
 
 /// [`hal::trap::Hooks::syscall`]: a system call (path 2).
@@ -135,6 +143,31 @@ fn out_of_memory(frame: &mut TrapFrame, fault: &Fault, addr: u64) -> FaultOutcom
     FaultOutcome::Handled
 }
 
+/// Files, threads, timers and page tables have eaten into what the kernel keeps for itself. When the caches have nothing to give
+/// back, the process ends while there is enough left for that.
+#[cold]
+fn restore_reserve() {
+    const PAGES: usize = 64;
+    const ROUNDS: u32 = 20;
+    for _ in 0..ROUNDS {
+        if !mm::frame::is_reserve_used() {
+            return;
+        }
+        if mm::frame::reclaim(PAGES) == 0 {
+            // Another thread may be at it.
+            sched::yield_now();
+        }
+    }
+    if mm::frame::is_reserve_used()
+        && let Some(process) = running()
+    {
+        if process.note_out_of_memory() {
+            log::error!("out of memory: the kernel's structures for the application have used up what there was");
+        }
+        process.request_exit(ExitStatus::OutOfMemory);
+    }
+}
+
 fn fault_again(frame: &TrapFrame, fault: &Fault, addr: u64) -> FaultOutcome {
     debug_assert!(!frame.is_app());
     let access = match *fault {
@@ -155,6 +188,10 @@ pub fn return_work(frame: &mut TrapFrame) {
     let Some(task) = task else { return sched::preempt_point() };
     if flags & WorkFlags::STOP != 0 {
         thread::leave_stopped(&thread, task);
+    }
+    if flags & WorkFlags::MEMORY != 0 {
+        thread.work_flags().clear(WorkFlags::MEMORY);
+        restore_reserve();
     }
     if flags & WorkFlags::RESCHED != 0 {
         sched::preempt_point();

@@ -8,6 +8,7 @@
 //! * [`compare`]: what counts as equal
 //! * [`additions`]: what of the host's programs come along
 //! * [`differential`], [`boots`], [`endings`], [`java`]: the suites
+//! * [`exhaustion`]: memory that is gone
 //! * [`fuzz`]: the fuzzers and the stress program
 //! * [`tally`]: counts, and the closing line
 //! * [`jtreg`]: OpenJDK's own tests, with a program of their own
@@ -18,6 +19,7 @@ pub mod build;
 pub mod compare;
 pub mod differential;
 pub mod endings;
+pub mod exhaustion;
 pub mod fuzz;
 pub mod guest;
 pub mod host;

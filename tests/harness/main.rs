@@ -6,7 +6,7 @@ use harness::guest::Guest;
 use harness::java::Extent;
 use harness::table::Test;
 use harness::tally::Tally;
-use harness::{boots, build, differential, endings, fuzz, java, many};
+use harness::{boots, build, differential, endings, exhaustion, fuzz, java, many};
 use images::jdk::Jdk;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -61,6 +61,7 @@ fn run(options: &Options, tally: &mut Tally) -> Result<()> {
     differential::run(&tests, &built, &jdk, &guest, tally)?;
     boots::run(&filter, &built, &jdk, &guest, tally);
     many::run(&filter, &built, &guest, tally);
+    exhaustion::run(&filter, &built, &guest, tally);
     fuzz::short(&filter, tally)?;
     endings::run(&filter, &built, tally)?;
     java::run(&filter, Extent::Sample, &built, tally)

@@ -168,8 +168,12 @@ impl Epoll {
             dead: AtomicBool::new(false),
         });
         let watcher: Arc<dyn PollWatcher> = Arc::new(ItemWatcher(item.clone()));
-        source.attach(watcher.clone());
-        file.remember_epoll(Watched { epoll: self.me.clone(), fd, watcher });
+        items.try_reserve(1).map_err(|_| FsError::NoMemory)?;
+        file.remember_epoll(Watched { epoll: self.me.clone(), fd, watcher: watcher.clone() })?;
+        if let Err(error) = source.attach(watcher) {
+            let _forgotten = file.forget_epoll(self, fd);
+            return Err(error);
+        }
         items.insert(key, item.clone());
         drop(items);
         self.announce(&item, file);

@@ -1,5 +1,6 @@
 //! Readiness: who can be read or written now, and who is told when that changes. Nothing here scans.
 
+use crate::{FsError, FsResult};
 use alloc::{sync::Arc, vec::Vec};
 use bitflags::bitflags;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -71,13 +72,15 @@ impl PollSource {
         }
     }
 
-    /// Adds a watcher. Look at the object's readiness after this, not before.
-    pub fn attach(&self, watcher: Arc<dyn PollWatcher>) {
+    /// Adds a watcher. Look at the object's readiness after this, not before. Errors: `NoMemory` (a source may have any number).
+    pub fn attach(&self, watcher: Arc<dyn PollWatcher>) -> FsResult<()> {
         let mut watchers = self.watchers.lock();
+        watchers.try_reserve(1).map_err(|_| FsError::NoMemory)?;
         watchers.push(watcher);
         self.count.store(watchers.len(), Ordering::Relaxed);
         drop(watchers);
         core::sync::atomic::fence(Ordering::SeqCst);
+        Ok(())
     }
 
     /// Removes a watcher; it hears nothing more once this has returned.

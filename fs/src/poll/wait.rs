@@ -1,8 +1,8 @@
 //! `poll`: one wait over several objects.
 
 use super::{PollWatcher, Readiness};
-use crate::{FsResult, OpenFile};
-use alloc::sync::Arc;
+use crate::{FsError, FsResult, OpenFile};
+use alloc::{sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, Ordering};
 use sched::{Interruptible, WaitQueue, WakeReason};
 
@@ -48,16 +48,21 @@ pub fn poll(requests: &mut [PollRequest], deadline_ns: Option<u64>) -> FsResult<
         return Ok(ready);
     }
     let sleeper = Arc::new(Sleeper { queue: WaitQueue::new(), fired: AtomicBool::new(false) });
-    let watches: alloc::vec::Vec<Option<Arc<dyn PollWatcher>>> = requests
-        .iter()
-        .map(|request| {
-            let source = request.file.as_ref()?.file().wait_source()?;
+    let mut watches: Vec<Option<Arc<dyn PollWatcher>>> = Vec::new();
+    watches.try_reserve_exact(requests.len()).map_err(|_| FsError::NoMemory)?;
+    let mut attached = Ok(());
+    for request in requests.iter() {
+        let source = request.file.as_ref().and_then(|file| file.file().wait_source());
+        watches.push(source.filter(|_| attached.is_ok()).and_then(|source| {
             let watch: Arc<dyn PollWatcher> = Arc::new(Watch { sleeper: sleeper.clone(), interest: request.interest });
-            source.attach(watch.clone());
-            Some(watch)
-        })
-        .collect();
+            attached = source.attach(watch.clone());
+            attached.is_ok().then_some(watch)
+        }));
+    }
     let result = loop {
+        if let Err(error) = attached {
+            break Err(error);
+        }
         let ready = check(requests);
         if ready > 0 {
             break Ok(ready);

@@ -19,6 +19,8 @@ impl WorkFlags {
     pub const SIGNAL: u32 = 2;
     /// The process ends: the thread must not go back.
     pub const STOP: u32 = 4;
+    /// The kernel has used memory that it keeps for itself: somebody has to give some back, or to end.
+    pub const MEMORY: u32 = 8;
 
     /// No flag set.
     pub const fn new() -> Self {

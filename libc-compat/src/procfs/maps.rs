@@ -3,6 +3,7 @@
 use alloc::{string::String, vec::Vec};
 use core::fmt::Write;
 
+use fs::{FsError, FsResult};
 use mm::{AreaInfo, Protection, Sharing};
 
 /// Column at which the name begins.
@@ -11,12 +12,19 @@ pub const NAME_COLUMN: usize = 73;
 const LINE_GUESS: usize = 96;
 
 /// The whole file.
-pub fn render(areas: &[AreaInfo]) -> Vec<u8> {
-    let mut out = String::with_capacity(areas.len() * LINE_GUESS);
+pub fn render(areas: &[AreaInfo]) -> FsResult<Vec<u8>> {
+    let mut out = text_for(areas, LINE_GUESS)?;
     for area in areas {
         line(&mut out, area);
     }
-    out.into_bytes()
+    Ok(out.into_bytes())
+}
+
+/// Room for so many bytes an area. There may be 65,530 of them. Errors: `NoMemory`.
+pub fn text_for(areas: &[AreaInfo], each: usize) -> FsResult<String> {
+    let mut out = String::new();
+    out.try_reserve(areas.len() * each).map_err(|_| FsError::NoMemory)?;
+    Ok(out)
 }
 
 /// Appends one area's line.
@@ -78,7 +86,7 @@ mod tests {
     fn lines_are_those_of_linux() {
         let stack = area(0x7ffe_1b5c_0000, 0x7ffe_1b5e_1000, Protection::READ | Protection::WRITE, Some("[stack]"));
         let low = area(0x1000, 0x5000, Protection::empty(), None);
-        let text = String::from_utf8(render(&[low, stack])).unwrap();
+        let text = String::from_utf8(render(&[low, stack]).unwrap()).unwrap();
         assert_eq!(
             text,
             "00001000-00005000 ---p 00000000 00:00 0 \n\

@@ -5,14 +5,15 @@
 use alloc::{string::String, vec::Vec};
 use core::{fmt::Write, ops::Range};
 
+use fs::FsResult;
 use mm::space::Residence;
 use mm::{AreaInfo, Protection, Sharing};
 
 use super::maps;
 
 /// The whole of smaps. `residence` asks mm about a range.
-pub fn render(areas: &[AreaInfo], residence: impl Fn(Range<u64>) -> Residence) -> Vec<u8> {
-    let mut out = String::with_capacity(areas.len() * 800);
+pub fn render(areas: &[AreaInfo], residence: impl Fn(Range<u64>) -> Residence) -> FsResult<Vec<u8>> {
+    let mut out = maps::text_for(areas, 900)?;
     for area in areas {
         maps::line(&mut out, area);
         let size_kib = (area.end - area.start) >> 10;
@@ -24,7 +25,7 @@ pub fn render(areas: &[AreaInfo], residence: impl Fn(Range<u64>) -> Residence) -
         flags(&mut out, area);
         out.push('\n');
     }
-    out.into_bytes()
+    Ok(out.into_bytes())
 }
 
 /// The whole of smaps_rollup.
@@ -172,7 +173,7 @@ mod tests {
         let mine: Vec<_> = ours.lines().skip(1).map(normal).collect();
         assert_eq!(mine, host);
         assert_eq!(ours.lines().next().unwrap().find("[rollup]"), Some(73));
-        let smaps = String::from_utf8(render(&areas, |_| Residence::default())).unwrap();
+        let smaps = String::from_utf8(render(&areas, |_| Residence::default()).unwrap()).unwrap();
         assert!(smaps.starts_with("00001000-00003000 r--p"));
         assert!(smaps.contains("\nSize:                  8 kB\nKernelPageSize:        4 kB\n"));
         assert!(smaps.ends_with("\nTHPeligible:    0\nVmFlags: rd mr mw me ac \n"));

@@ -189,6 +189,7 @@ impl View {
     fn text(&self, name: &str, thread: Option<ThreadRef>) -> FsResult<Vec<u8>> {
         let process = &self.0;
         let space = mm::space();
+        let areas = || space.areas().map_err(|_| FsError::NoMemory);
         Ok(match name {
             "auxv" => process.program.auxv.clone(),
             // Control groups version 2, unlimited: container-aware programs see the whole machine.
@@ -207,9 +208,9 @@ impl View {
                 limits::render((0..linux::RLIM_NLIMITS).map(of))
             }
             "loginuid" | "sessionid" => b"4294967295".to_vec(),
-            "maps" => maps::render(&space.areas()),
-            "smaps" => smaps::render(&space.areas(), |range| space.residence(range)),
-            "smaps_rollup" => smaps::rollup(&space.areas(), |range| space.residence(range)),
+            "maps" => maps::render(&areas()?)?,
+            "smaps" => smaps::render(&areas()?, |range| space.residence(range))?,
+            "smaps_rollup" => smaps::rollup(&areas()?, |range| space.residence(range)),
             "oom_adj" => format!("{}\n", process.files.settings.oom_score_adj() * 17 / 1000).into_bytes(),
             "oom_score" => b"0\n".to_vec(),
             "oom_score_adj" => format!("{}\n", process.files.settings.oom_score_adj()).into_bytes(),

@@ -121,7 +121,9 @@ fn wait(call: &Call<'_>, list: u64, count: u32, deadline: Option<u64>) -> SysRes
     for n in 0..u64::from(count) {
         entries.push(list.add(n).read()?);
     }
-    let mut requests: Vec<PollRequest> = entries.iter().map(|entry| request(call, entry)).collect();
+    let mut requests = Vec::new();
+    requests.try_reserve_exact(count as usize).map_err(|_| Errno::ENOMEM)?;
+    requests.extend(entries.iter().map(|entry| request(call, entry)));
     let ready = fs::poll(&mut requests, deadline)?;
     for (n, (entry, request)) in entries.iter().zip(&requests).enumerate() {
         write_back(list.add(n as u64), entry, request)?;

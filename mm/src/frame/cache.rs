@@ -4,7 +4,7 @@ use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use hal::cpu::{MAX_CPUS, Padded, PerCpu};
 
-use super::global::{Urgency, ZONE};
+use super::global::{Urgency, ZONE, note_taken};
 use crate::machine::{self, CpuLocal, Pfn};
 
 /// Most frames in one cache.
@@ -48,8 +48,9 @@ pub(super) fn take(urgency: Urgency) -> Option<Pfn> {
 #[cold]
 fn refill(cache: &mut Cache, urgency: Urgency) -> bool {
     let half = CAPACITY.load(Relaxed) as usize / 2;
+    let mut free = 0;
     cache.count = ZONE.with(|zone| {
-        let free = zone.free_frames();
+        free = zone.free_frames();
         let count = if ZONE.allows(free, half as u64, Urgency::Ordinary) {
             half
         } else {
@@ -57,6 +58,7 @@ fn refill(cache: &mut Cache, urgency: Urgency) -> bool {
         };
         zone.take_singles(&mut cache.frames[..count])
     });
+    note_taken(free, urgency);
     // Runs come in rising order; they are popped from the end, so turn them round.
     cache.frames[..cache.count].reverse();
     cache.count > 0

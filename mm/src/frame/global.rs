@@ -61,6 +61,31 @@ impl Global {
     }
 }
 
+/// Called after the kernel's own structures have taken from the reserve, under any lock and with interrupts in any state: it
+/// only notes it. Once.
+pub fn on_reserve_used(hook: fn()) {
+    RESERVE_HOOK.call_once(|| hook);
+}
+
+static RESERVE_HOOK: Once<fn()> = Once::new();
+
+/// Says that a zone which had `free` frames has given some, if that took from the reserve. Without the zone's lock.
+#[inline]
+pub(super) fn note_taken(free: u64, urgency: Urgency) {
+    if urgency == Urgency::Kernel
+        && free < ZONE.reserve.load(Relaxed)
+        && let Some(hook) = RESERVE_HOOK.get()
+    {
+        hook();
+    }
+}
+
+/// Whether the kernel has eaten into its reserve.
+pub fn is_reserve_used() -> bool {
+    let stats = stats();
+    stats.free < stats.reserve
+}
+
 /// The metadata array.
 #[inline]
 pub(crate) fn table() -> MetaTable {
@@ -108,9 +133,18 @@ fn subtract(range: Range<u64>, hole: &Range<u64>) -> impl Iterator<Item = Range<
     pieces.into_iter().filter(|piece| piece.start < piece.end)
 }
 
+fn take_with(frames: u64, urgency: Urgency, take: impl FnOnce(&mut Zone) -> Option<Pfn>) -> Option<Pfn> {
+    let (free, taken) = ZONE.with(|zone| {
+        let free = zone.free_frames();
+        (free, if ZONE.allows(free, frames, urgency) { take(zone) } else { None })
+    });
+    note_taken(free.saturating_sub(frames), urgency);
+    taken
+}
+
 /// Takes a block, past the caches.
 pub(crate) fn take_order(order: u8, urgency: Urgency) -> Option<Pfn> {
-    ZONE.with(|zone| if ZONE.allows(zone.free_frames(), 1 << order, urgency) { zone.take(order) } else { None })
+    take_with(1 << order, urgency, |zone| zone.take(order))
 }
 
 /// Gives a block back, past the caches.
@@ -121,9 +155,7 @@ pub(crate) fn give_order(pfn: Pfn, order: u8) {
 /// Takes adjacent 2 MiB regions; each goes back by `give_order` of its own.
 pub(crate) fn take_contiguous(regions: u32, urgency: Urgency) -> Option<Pfn> {
     let frames = u64::from(regions) * u64::from(REGION);
-    ZONE.with(
-        |zone| if ZONE.allows(zone.free_frames(), frames, urgency) { zone.take_contiguous(regions) } else { None },
-    )
+    take_with(frames, urgency, |zone| zone.take_contiguous(regions))
 }
 
 /// Turns a used 2 MiB block into 512 used single frames.
@@ -195,10 +227,11 @@ pub fn stats() -> Stats {
     }
 }
 
-/// Lets every allocation use the reserve from now on (out of memory: the dying process needs a little to say so).
+/// Lets every allocation use half of the reserve from now on (out of memory: the dying process needs a little to say so; the
+/// other half stays for the kernel, which has to bury it).
 /// [`crate::AddressSpace::clear`] closes it again.
 pub fn open_reserve() {
-    ZONE.reserve.store(0, Relaxed);
+    ZONE.reserve.store(ZONE.full_reserve.load(Relaxed) / 2, Relaxed);
 }
 
 /// Restores the reserve.

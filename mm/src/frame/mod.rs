@@ -13,7 +13,7 @@ mod shared;
 mod tests;
 pub(crate) mod zone;
 
-pub use global::{Stats, is_scarce, open_reserve, stats};
+pub use global::{Stats, is_reserve_used, is_scarce, on_reserve_used, open_reserve, stats};
 pub(crate) use global::{Urgency, close_reserve, init, is_plentiful, split_used, table, take_contiguous, take_order};
 pub(crate) use global::{give_order, total_frames};
 pub use owned::{Frame, alloc, alloc_huge, alloc_order, alloc_zeroed};

@@ -17,12 +17,13 @@ use crate::page_table::entry::{ACCESSED, DIRTY, OWNED, ZERO};
 use crate::page_table::walk::{Slot, Visitor};
 
 impl AddressSpace {
-    /// All areas in order of address.
-    pub fn areas(&self) -> Vec<AreaInfo> {
+    /// All areas in order of address; `MapError::NoMemory` when the list has no room: there may be 65,530.
+    pub fn areas(&self) -> Result<Vec<AreaInfo>, MapError> {
         let state = self.state.read();
-        let mut areas = Vec::with_capacity(state.tree.len());
+        let mut areas = Vec::new();
+        areas.try_reserve_exact(state.tree.len()).map_err(|_| MapError::NoMemory)?;
         areas.extend(state.tree.iter().map(|(start, area)| info(start, area)));
-        areas
+        Ok(areas)
     }
 
     /// The area that holds `addr`.

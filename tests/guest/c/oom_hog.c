@@ -93,8 +93,9 @@ static void make_eventfds(void) {
         if (eventfd(0, 0) < 0) refused("eventfd");
 }
 static void make_epolls(void) {
-    int e = eventfd(0, 0);
     for (;;) {
+        int e = eventfd(0, 0);
+        if (e < 0) refused("eventfd");
         int p = epoll_create1(0);
         if (p < 0) refused("epoll_create1");
         struct epoll_event v = {.events = EPOLLIN};
@@ -138,7 +139,7 @@ static void look_up_names(void) {
     for (long i = 0;; i++) {
         sprintf(name + 200, "%ld", i);
         stat(name, &s);
-        if (i == 2000000) errno = 0, refused("nothing");
+        if (i == 400000) errno = 0, refused("nothing");
     }
 }
 static void make_areas(void) {
@@ -187,7 +188,7 @@ static void lock_pieces(void) {
     for (long i = 0;; i += 2) {
         struct flock l = {.l_type = F_WRLCK, .l_start = i, .l_len = 1};
         if (fcntl(fd, F_SETLK, &l)) refused("fcntl");
-        if (i == 4000000) errno = 0, refused("nothing");
+        if (i == 20000) errno = 0, refused("nothing");
     }
 }
 static void by_threads(void *(*f)(void *), long argument) {

@@ -148,7 +148,7 @@ fn run(ops: &[Op], huge: HugePages, tracks: bool) {
         assert_eq!(space.load(addr(page)), expected, "page {page}");
         mapped += u64::from(model.pages.contains_key(&page));
     }
-    let areas = space.areas();
+    let areas = space.areas().expect("memory");
     for pair in areas.windows(2) {
         assert!(pair[0].end <= pair[1].start, "areas overlap");
     }
