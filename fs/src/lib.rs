@@ -51,6 +51,7 @@ pub mod proc;
 mod sysfs;
 pub mod tmpfs;
 pub mod vfs;
+pub mod volume;
 
 #[cfg(test)]
 mod tests;

@@ -50,5 +50,6 @@ pub mod size;
 pub mod symbolize;
 pub mod system;
 pub mod tree;
+pub mod volume;
 
 pub use failure::{Failure, Reason};

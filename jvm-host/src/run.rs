@@ -40,6 +40,9 @@ pub fn run() -> ! {
             125
         }
     };
+    for problem in fs::volume::close_all() {
+        control.note(problem);
+    }
     timeline();
     control.finish();
     hal::power::off(status & 0x7f)
@@ -64,8 +67,9 @@ fn prepare() -> Result<(Arc<Namespace>, Manifest), String> {
     fs::pressure::register(&namespace);
     let manifest = root::manifest(&namespace)?;
     root::bind(&namespace, &manifest.binds)?;
-    libc_compat::syscall::system::set_hostname(manifest.hostname.as_deref().unwrap_or("demitasse"));
     hal::clock::init_realtime(manifest.epoch_ns);
+    root::mount_volumes(&namespace, &manifest.volumes)?;
+    libc_compat::syscall::system::set_hostname(manifest.hostname.as_deref().unwrap_or("demitasse"));
     hal::log::mark("root mounted");
     Ok((namespace, manifest))
 }

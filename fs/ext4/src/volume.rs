@@ -216,6 +216,11 @@ impl Volume {
 
     /// Ends the mount cleanly: nothing is left in the log.
     pub fn unmount(mut self, now: Time) -> Result<()> {
+        self.close(now)
+    }
+
+    /// Brings everything home and marks the volume as clean. Nothing can be changed afterwards.
+    pub fn close(&mut self, now: Time) -> Result<()> {
         if self.journal.is_none() {
             return Ok(());
         }
@@ -227,6 +232,7 @@ impl Volume {
         self.superblock.set_free(self.free_blocks, self.free_inodes);
         self.superblock.note_write(now.seconds as u32);
         self.superblock.set_needs_recovery(false);
+        self.journal = None;
         self.write_superblock()
     }
 

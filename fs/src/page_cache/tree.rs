@@ -64,6 +64,22 @@ impl<T> PageTree<T> {
         }
     }
 
+    /// The value at `index`, to be changed.
+    pub fn get_mut(&mut self, index: u64) -> Option<&mut T> {
+        if !self.covers(index) {
+            return None;
+        }
+        let mut node = self.root.as_mut()?;
+        let mut level = self.height - 1;
+        loop {
+            match node {
+                Node::Leaf(slots) => return slots[slot(index, 0)].as_mut(),
+                Node::Inner(slots) => node = slots[slot(index, level)].as_mut()?,
+            }
+            level = level.saturating_sub(1);
+        }
+    }
+
     /// The leaf that holds `index` and the slots from there on to its end: for runs.
     pub fn run(&self, index: u64) -> &[Option<T>] {
         if !self.covers(index) {

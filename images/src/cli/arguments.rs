@@ -68,6 +68,10 @@ pub struct Arguments {
     /// File or directory of the guest to copy out when the program has ended, also after a crash (repeatable)
     #[arg(long, value_name = "GUEST[:HOST]", help_heading = "Files")]
     pub get: Vec<String>,
+    /// Disk image with an ext4 file system and the directory where the program finds it; made and formatted (10 GiB, sparse,
+    /// unless size= says otherwise) when FILE is missing (repeatable)
+    #[arg(long, value_name = "FILE[,size=SIZE]:/PATH[:ro]", conflicts_with = "output", help_heading = "Files")]
+    pub volume: Vec<String>,
     /// Leave a bootable image in FILE and say how to run it (with --build-only)
     #[arg(long, short = 'o', value_name = "FILE", requires = "build_only", help_heading = "Files")]
     pub output: Option<PathBuf>,
@@ -118,6 +122,7 @@ Examples:
   run-java.sh -J -Xmx1g -J -XX:+UseZGC --memory 2G app.jar
   run-java.sh -cp 'lib/*:classes' com.example.Main
   run-java.sh --add data:/data --get /tmp/out.jfr app.jar
+  run-java.sh --volume data.img,size=20G:/data app.jar
   run-java.sh --exec /bin/ls -l /
   run-java.sh --build-only --output app.img app.jar
   source <(run-java.sh --completion bash)

@@ -10,6 +10,7 @@ use crate::layers::{self, Application, Target};
 use crate::machine::{CPUS_MAX, Machine, Qemu, check_sizes};
 use crate::network::Network;
 use crate::tree::absolute;
+use crate::volume::Volume;
 use crate::{accel, bundle, program, progress};
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -25,6 +26,7 @@ pub(super) struct Plan<'a> {
     program: Program,
     cpus: u32,
     wishes: Vec<Wish>,
+    volumes: Vec<Volume>,
 }
 
 /// Everything is there.
@@ -41,6 +43,8 @@ impl<'a> Plan<'a> {
         check_network(arguments)?;
         let wishes: Result<Vec<Wish>, String> = arguments.get.iter().map(|text| Wish::parse(text)).collect();
         let wishes = wishes.map_err(|why| Failure::usage(format!("--get {why}")))?;
+        let volumes: Result<Vec<Volume>, String> = arguments.volume.iter().map(|text| Volume::parse(text)).collect();
+        let volumes = volumes.map_err(|why| Failure::usage(format!("--volume {why}")))?;
         let jdk = if arguments.exec { None } else { Some(Jdk::discover(arguments.jdk.as_deref())?) };
         let mut words = arguments.command.iter().cloned();
         let target = match (words.next(), &arguments.class_path) {
@@ -77,11 +81,12 @@ impl<'a> Plan<'a> {
         let application = Application {
             jvm_options: arguments.jvm_option.clone(),
             working_directory: Some(directory),
+            mount_points: volumes.iter().map(|volume| volume.path.clone()).collect(),
             additions: arguments.add.iter().map(|text| addition(text)).collect::<Result<_, _>>()?,
             library_path: value_of("LD_LIBRARY_PATH", &arguments.env),
             ..Application::new(target)
         };
-        Ok(Plan { arguments, cache: Cache::open()?, jdk, application, program, cpus, wishes })
+        Ok(Plan { arguments, cache: Cache::open()?, jdk, application, program, cpus, wishes, volumes })
     }
 
     /// Builds what is missing. `None`: that was all.
@@ -115,6 +120,10 @@ impl<'a> Plan<'a> {
         };
         machine.add_layer(application);
         machine.add_layer(base);
+        for (index, volume) in self.volumes.iter().enumerate() {
+            volume.ensure()?;
+            machine.disks.push(volume.disk(index)?);
+        }
         if arguments.build_only {
             if let Some(file) = &arguments.output {
                 self.bundle(file, &machine)?;
@@ -125,7 +134,8 @@ impl<'a> Plan<'a> {
             let symbols = machine.kernel.unstripped.display();
             progress::note(&format!("waiting for gdb; run: gdb {symbols} -ex 'target remote :1234'"));
         }
-        let manifest = program::manifest([self.program]);
+        let mut manifest = program::manifest([self.program]);
+        manifest.volumes = self.volumes.iter().enumerate().map(|(index, volume)| volume.entry(index)).collect();
         Ok(Some(Ready { machine, manifest, wishes: self.wishes }))
     }
 

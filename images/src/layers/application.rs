@@ -40,6 +40,8 @@ pub struct Application {
     pub working_directory: Option<PathBuf>,
     /// Host files or directories and the guest paths at which they are wanted.
     pub additions: Vec<(PathBuf, PathBuf)>,
+    /// Empty directories for volumes.
+    pub mount_points: Vec<PathBuf>,
     /// `LD_LIBRARY_PATH` of the program.
     pub library_path: String,
     /// The guest's name.
@@ -54,6 +56,7 @@ impl Application {
             jvm_options: Vec::new(),
             working_directory: None,
             additions: Vec::new(),
+            mount_points: Vec::new(),
             library_path: String::new(),
             hostname: crate::program::HOSTNAME.to_string(),
         }
@@ -80,6 +83,9 @@ impl Application {
         if let Some(directory) = &self.working_directory {
             key = key.with("directory").with_path(directory);
         }
+        for path in &self.mount_points {
+            key = key.with("mount point").with_path(path);
+        }
         for (host, guest) in &self.additions {
             key = key.with("addition").with_path(host).with_path(guest);
         }
@@ -104,6 +110,7 @@ impl Application {
         if let Some(directory) = &self.working_directory {
             warnings.extend(add_working_directory(&mut tree, directory));
         }
+        self.mount_points.iter().for_each(|path| tree.directory(path));
         system::add_etc(&mut tree, &resolver, &self.hostname)?;
         Ok((tree, warnings))
     }

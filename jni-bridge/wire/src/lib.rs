@@ -27,7 +27,7 @@ pub mod escape;
 pub mod manifest;
 
 pub use control::{Decoder, Event, ExitReason, GuestMessage, HostMessage, WireError};
-pub use manifest::{Bind, Kind, Manifest, ManifestError, Program, Stdin, Terminals, WindowSize};
+pub use manifest::{Bind, Kind, Manifest, ManifestError, Program, Stdin, Terminals, Volume, WindowSize};
 
 /// Path of the manifest in the root file system of a self-contained image.
 pub const MANIFEST_PATH: &str = "/demitasse/manifest";

@@ -8,6 +8,7 @@
 //! hostname demitasse              what gethostname returns; default "demitasse"
 //! epoch-ns 1700000000000000000    wall-clock time at start, for machines without a clock
 //! bind /demitasse/host/tmp/a /tmp/a   show the tree at the first path of the root also at the second one
+//! volume vol0 /data rw            the ext4 disk with this serial is mounted here, after the binds; or ro
 //! option KEY=VALUE                switches for tests and debugging, e.g. strace=1
 //! program java                    java: the JVM is sized to the machine by options put in after argv[0]; or native
 //! exe /usr/lib/jvm/x/bin/java     the executable, an absolute path
@@ -43,6 +44,8 @@ pub struct Manifest {
     pub epoch_ns: Option<u64>,
     /// Trees of the root that are to be seen at a second place.
     pub binds: Vec<Bind>,
+    /// Data volumes, mounted in this order.
+    pub volumes: Vec<Volume>,
     /// Switches for tests and debugging.
     pub options: Vec<(String, Vec<u8>)>,
     /// Run one after the other, each in a fresh process.
@@ -57,6 +60,17 @@ pub struct Bind {
     pub from: Vec<u8>,
     /// Absolute path where the guest makes it visible; parents are created.
     pub to: Vec<u8>,
+}
+
+/// An ext4 disk and where it is mounted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Volume {
+    /// Serial of the block device.
+    pub serial: String,
+    /// Absolute path of a directory in the root file system or on an earlier volume.
+    pub path: Vec<u8>,
+    /// Whether writes are refused.
+    pub read_only: bool,
 }
 
 /// One program to run.
@@ -178,6 +192,13 @@ impl fmt::Display for Manifest {
             text.push(' ');
             crate::escape::word(&mut text, &bind.to);
             writeln!(f, "bind {text}")?;
+        }
+        for volume in &self.volumes {
+            let mut text = String::new();
+            crate::escape::word(&mut text, volume.serial.as_bytes());
+            text.push(' ');
+            crate::escape::word(&mut text, &volume.path);
+            writeln!(f, "volume {text} {}", if volume.read_only { "ro" } else { "rw" })?;
         }
         for (key, value) in &self.options {
             let mut bytes = format!("{key}=").into_bytes();

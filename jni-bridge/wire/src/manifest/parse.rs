@@ -1,6 +1,6 @@
 //! From text to [`Manifest`], with errors that say which line is wrong and what was expected.
 
-use super::{Bind, HEADER, Kind, Manifest, ManifestError, Program, Stdin, WindowSize};
+use super::{Bind, HEADER, Kind, Manifest, ManifestError, Program, Stdin, Volume, WindowSize};
 use crate::escape;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -44,6 +44,20 @@ fn setting(manifest: &mut Manifest, line: &str) -> Result<(), String> {
         "bind" => {
             let (from, to) = value.split_once(' ').ok_or("expected two paths after bind")?;
             manifest.binds.push(Bind { from: path(from)?, to: path(to)? });
+        }
+        "volume" => {
+            let mut words = value.split(' ');
+            let (Some(serial), Some(place), Some(mode), None) =
+                (words.next(), words.next(), words.next(), words.next())
+            else {
+                return Err("expected a serial, a path, and rw or ro after volume".into());
+            };
+            let read_only = match mode {
+                "rw" => false,
+                "ro" => true,
+                other => return Err(format!("expected rw or ro after the volume's path, found \"{}\"", shorten(other))),
+            };
+            manifest.volumes.push(Volume { serial: utf8(serial)?, path: path(place)?, read_only });
         }
         "option" => {
             let bytes = decode(value)?;

@@ -43,13 +43,18 @@ fn manifest() -> impl Strategy<Value = Manifest> {
         option::of(name),
         any::<Option<u64>>(),
         vec((absolute(), absolute()), 0..3),
+        vec(("[^\0]{1,8}", path(), any::<bool>()), 0..3),
         vec(("[^\0=]{0,8}", bytes()), 0..3),
         vec(program(), 0..3),
     )
-        .prop_map(|(hostname, epoch_ns, binds, options, programs)| Manifest {
+        .prop_map(|(hostname, epoch_ns, binds, volumes, options, programs)| Manifest {
             hostname,
             epoch_ns,
             binds: binds.into_iter().map(|(from, to)| Bind { from, to }).collect(),
+            volumes: volumes
+                .into_iter()
+                .map(|(serial, path, read_only)| Volume { serial, path, read_only })
+                .collect(),
             options,
             programs,
         })
