@@ -51,6 +51,7 @@ pub mod proc;
 mod sysfs;
 pub mod tmpfs;
 pub mod vfs;
+#[cfg(feature = "volumes")]
 pub mod volume;
 
 #[cfg(test)]

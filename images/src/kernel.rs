@@ -26,8 +26,8 @@ const SOURCES: [&str; 11] = [
     "jvm-host",
     "jni-bridge/wire",
 ];
-/// Largest kernel file, in bytes.
-const SIZE_MAX: u64 = 5 << 18;
+/// Largest kernel file without optional parts, in bytes.
+const SIZE_MAX: u64 = 1 << 20;
 
 /// A kernel that can be booted.
 #[derive(Clone, Debug)]
@@ -41,14 +41,19 @@ pub struct Kernel {
 impl Kernel {
     /// From the source tree that this tool was built in: as it is in the cache, or built.
     pub fn prepare(cache: &Cache) -> Result<Kernel, Failure> {
+        Kernel::prepare_with(cache, &[])
+    }
+
+    /// The same with optional parts of the kernel: features of its Cargo.toml.
+    pub fn prepare_with(cache: &Cache, features: &[&str]) -> Result<Kernel, Failure> {
         let root = source_root();
-        let name = Key::new("kernel").with_path(&root).finish();
+        let name = Key::new("kernel").with_path(&root).with(&features.join(",")).finish();
         let unstripped = cache.directory().join(format!("kernel-{name}.debug"));
         let (image, _) = cache.entry(&format!("kernel-{name}.elf"), |image| {
             let inputs = sources(&root)?;
             let record = Record::of(inputs.iter().map(PathBuf::as_path), Vec::new());
-            let built = build(&root)?;
-            finish(&built, image)?;
+            let built = build(&root, features)?;
+            finish(&built, image, features)?;
             let copy = image.with_extension("debug");
             fs::copy(&built, &copy)
                 .and_then(|_| fs::rename(&copy, &unstripped))
@@ -64,7 +69,7 @@ impl Kernel {
         let name = Key::new("kernel file").with_path(&file).finish();
         let (image, _) = cache.entry(&format!("kernel-{name}.elf"), |image| {
             let record = Record::of([file.as_path()], Vec::new());
-            finish(&file, image)?;
+            finish(&file, image, &[])?;
             Ok(record)
         })?;
         Ok(Kernel { image, unstripped: file })
@@ -93,7 +98,7 @@ fn sources(root: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(walks.flatten().flatten().map(walkdir::DirEntry::into_path).collect())
 }
 
-fn build(root: &Path) -> Result<PathBuf, Failure> {
+fn build(root: &Path, features: &[&str]) -> Result<PathBuf, Failure> {
     let _task = Task::start("building the kernel");
     let log =
         tempfile::tempfile().map_err(|error| Failure::own_file("create a file in", &std::env::temp_dir(), &error))?;
@@ -103,7 +108,11 @@ fn build(root: &Path) -> Result<PathBuf, Failure> {
         _ => (Stdio::null(), Stdio::null()),
     };
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["kernel", "--color=never"]).current_dir(root).stdin(Stdio::null()).stdout(stdout).stderr(stderr);
+    command.args(["kernel", "--color=never"]);
+    for feature in features {
+        command.args(["--features", feature]);
+    }
+    command.current_dir(root).stdin(Stdio::null()).stdout(stdout).stderr(stderr);
     let mut child = command.spawn().map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => {
             Failure::build("cargo is missing: install Rust (https://rustup.rs), or put cargo on the PATH")
@@ -142,11 +151,11 @@ fn first_error(mut log: fs::File) -> String {
     format!("{line}; run \"cargo kernel\" to see all")
 }
 
-fn finish(built: &Path, image: &Path) -> Result<(), Failure> {
+fn finish(built: &Path, image: &Path, features: &[&str]) -> Result<(), Failure> {
     let elf = fs::read(built).map_err(|error| Failure::own_file("read", built, &error))?;
     let out = ksyms::finish(&elf).map_err(|why| Failure::build(format!("{}: {why}", built.display())))?;
     fs::write(image, &out).map_err(|error| Failure::own_file("write", image, &error))?;
-    if out.len() as u64 > SIZE_MAX {
+    if features.is_empty() && out.len() as u64 > SIZE_MAX {
         let message = format!("the kernel file has {} bytes, more than the {SIZE_MAX} that it may have", out.len());
         crate::progress::note(&message);
     }

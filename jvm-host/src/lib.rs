@@ -25,5 +25,6 @@ pub mod options;
 pub mod root;
 mod run;
 pub mod stack;
+pub mod volumes;
 
 pub use run::run;

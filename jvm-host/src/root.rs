@@ -7,7 +7,6 @@ use alloc::vec::Vec;
 use fs::block::BlockDevice;
 use fs::erofs::Erofs;
 use fs::tmpfs::{Limits, Tmpfs};
-use fs::volume::Ext4;
 use fs::{FileSystem, FollowLast, FsStat, InodeRef, Namespace, OpenFlags, StatusFlags, UnionFs, VecSink};
 use libc_compat::procfs::Processes;
 use wire::{Bind, LAYER_SERIALS, MANIFEST_PATH, MANIFEST_SERIAL, Manifest};
@@ -43,19 +42,6 @@ pub fn mount() -> Result<Arc<Namespace>, String> {
     Ok(namespace)
 }
 
-/// Mounts the data volumes. The error is a line for the user.
-pub fn mount_volumes(namespace: &Namespace, volumes: &[wire::Volume]) -> Result<(), String> {
-    for volume in volumes {
-        let path = String::from_utf8_lossy(&volume.path).into_owned();
-        let device = hal::hil::block_by_identity(&volume.serial)
-            .ok_or_else(|| format!("the volume for {path} is missing: no disk has the serial {}", volume.serial))?;
-        let mounted = Ext4::mount(device, volume.read_only)
-            .map_err(|reason| format!("the volume for {path} cannot be mounted: {reason}"))?;
-        mount_at(namespace, &path, mounted, &volume.serial)?;
-    }
-    Ok(())
-}
-
 /// Where the file systems in memory are, with their modes: as on every Linux, in the first two anybody may make files, and only their owner
 /// may take them away.
 const SCRATCH: [(&str, u32); 3] = [("/dev/shm", 0o1777), ("/tmp", 0o1777), ("/run", 0o755)];
@@ -80,7 +66,12 @@ pub fn renew_scratch(namespace: &Namespace, binds: &[Bind]) -> Result<(), String
     bind(namespace, binds)
 }
 
-fn mount_at(namespace: &Namespace, path: &str, what: Arc<dyn FileSystem>, source: &str) -> Result<(), String> {
+pub(crate) fn mount_at(
+    namespace: &Namespace,
+    path: &str,
+    what: Arc<dyn FileSystem>,
+    source: &str,
+) -> Result<(), String> {
     namespace
         .mount(path.as_bytes(), what, source)
         .map(drop)

@@ -3,7 +3,7 @@
 
 use crate::control::Control;
 use crate::launch::{self, Streams};
-use crate::{copy_out, root};
+use crate::{copy_out, root, volumes};
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -40,7 +40,7 @@ pub fn run() -> ! {
             125
         }
     };
-    for problem in fs::volume::close_all() {
+    for problem in volumes::close() {
         control.note(problem);
     }
     timeline();
@@ -68,7 +68,7 @@ fn prepare() -> Result<(Arc<Namespace>, Manifest), String> {
     let manifest = root::manifest(&namespace)?;
     root::bind(&namespace, &manifest.binds)?;
     hal::clock::init_realtime(manifest.epoch_ns);
-    root::mount_volumes(&namespace, &manifest.volumes)?;
+    volumes::mount(&namespace, &manifest.volumes)?;
     libc_compat::syscall::system::set_hostname(manifest.hostname.as_deref().unwrap_or("demitasse"));
     hal::log::mark("root mounted");
     Ok((namespace, manifest))

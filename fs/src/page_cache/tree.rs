@@ -65,6 +65,7 @@ impl<T> PageTree<T> {
     }
 
     /// The value at `index`, to be changed.
+    #[cfg(feature = "volumes")]
     pub fn get_mut(&mut self, index: u64) -> Option<&mut T> {
         if !self.covers(index) {
             return None;

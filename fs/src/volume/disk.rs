@@ -30,10 +30,7 @@ impl Disk {
         let segments: Vec<Segment> = frames
             .iter()
             .enumerate()
-            .map(|(i, frame)| Segment {
-                start: PhysAddr(frame.phys().0),
-                len_bytes: (len - i * PAGE).min(PAGE) as u32,
-            })
+            .map(|(i, frame)| Segment { start: PhysAddr(frame.phys().0), len_bytes: (len - i * PAGE).min(PAGE) as u32 })
             .collect();
         let request = BlockRequest { operation, sector: offset / SECTOR_SIZE, segments: &segments };
         // SAFETY: the frames are this call's own and live until it returns.

@@ -110,7 +110,9 @@ impl Ext4 {
         let volume = Volume::mount(disk, options, now()).map_err(|error| error.to_string())?;
         if volume.block_shift() != 12 {
             let size = 1 << volume.block_shift();
-            return Err(format!("its blocks have {size} bytes, only 4096 are supported: make it with mkfs.ext4 -b 4096"));
+            return Err(format!(
+                "its blocks have {size} bytes, only 4096 are supported: make it with mkfs.ext4 -b 4096"
+            ));
         }
         let root = volume.root();
         let shared = Arc::new(Shared {

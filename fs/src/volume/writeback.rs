@@ -1,5 +1,8 @@
 //! Dirty pages to the device.
-#![allow(unsafe_code, reason = "the block trait's caller owns the frames that the device reads and writes; here is that caller")]
+#![allow(
+    unsafe_code,
+    reason = "the block trait's caller owns the frames that the device reads and writes; here is that caller"
+)]
 
 use super::contents::Contents;
 use crate::page_cache::PAGE;

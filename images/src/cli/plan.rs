@@ -99,7 +99,8 @@ impl<'a> Plan<'a> {
         let base = layers::base(&self.cache, self.jdk.as_ref())?;
         let kernel = match &arguments.kernel {
             Some(file) => Kernel::from_file(&self.cache, file)?,
-            None => Kernel::prepare(&self.cache)?,
+            None if self.volumes.is_empty() => Kernel::prepare(&self.cache)?,
+            None => Kernel::prepare_with(&self.cache, &["volumes"])?,
         };
         let mut machine = Machine::new(kernel);
         machine.qemu = qemu.program.clone();

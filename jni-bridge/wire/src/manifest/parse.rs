@@ -55,7 +55,9 @@ fn setting(manifest: &mut Manifest, line: &str) -> Result<(), String> {
             let read_only = match mode {
                 "rw" => false,
                 "ro" => true,
-                other => return Err(format!("expected rw or ro after the volume's path, found \"{}\"", shorten(other))),
+                other => {
+                    return Err(format!("expected rw or ro after the volume's path, found \"{}\"", shorten(other)));
+                }
             };
             manifest.volumes.push(Volume { serial: utf8(serial)?, path: path(place)?, read_only });
         }

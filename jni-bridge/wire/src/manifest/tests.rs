@@ -51,10 +51,7 @@ fn manifest() -> impl Strategy<Value = Manifest> {
             hostname,
             epoch_ns,
             binds: binds.into_iter().map(|(from, to)| Bind { from, to }).collect(),
-            volumes: volumes
-                .into_iter()
-                .map(|(serial, path, read_only)| Volume { serial, path, read_only })
-                .collect(),
+            volumes: volumes.into_iter().map(|(serial, path, read_only)| Volume { serial, path, read_only }).collect(),
             options,
             programs,
         })
