@@ -1,7 +1,9 @@
 //! Writes the names of the kernel's functions into the section that its linker script reserves, for its panics.
 //!
 //! Table: magic, count, then sorted pairs (offset from the kernel's base, offset of the name from the table's start), all
-//! u32 little-endian, then the NUL-terminated names. The reader is `kernel/hal/src/panic.rs`.
+//! u32 little-endian, then the names. A name is in two parts, since most of it is the path of a module that it shares with
+//! others: a u16 that says where the first part is, counted from the end of the pairs, and the second part; both
+//! parts end with a NUL. The reader is `kernel/hal/src/panic.rs`.
 
 use goblin::elf::Elf;
 use goblin::elf::header::header64::SIZEOF_EHDR;
@@ -84,17 +86,47 @@ fn table(mut symbols: Vec<Symbol>, room: usize) -> Vec<u8> {
     encode(&symbols)
 }
 
+/// The path of a name's module, up to the last `::` outside of angle brackets, and the rest.
+fn split(name: &str) -> (&str, &str) {
+    let plain = name.find('<').unwrap_or(name.len());
+    match name[..plain].rfind("::") {
+        Some(at) => name.split_at(at + 2),
+        None => ("", name),
+    }
+}
+
 fn encode(symbols: &[Symbol]) -> Vec<u8> {
-    let mut names: Vec<u8> = Vec::new();
-    let mut known = std::collections::HashMap::new();
+    use std::collections::HashMap;
     let names_at = 8 + 8 * symbols.len();
+    let mut names: Vec<u8> = Vec::new();
+    let mut heads: HashMap<&str, u16> = HashMap::new();
+    for symbol in symbols {
+        let (head, _) = split(&symbol.name);
+        // Heads that do not fit in front stay with their names.
+        if let Ok(at) = u16::try_from(names.len())
+            && !heads.contains_key(head)
+        {
+            heads.insert(head, at);
+            names.extend(head.as_bytes());
+            names.push(0);
+        }
+    }
+    let nothing =
+        heads.get("").copied().unwrap_or_else(|| names.iter().position(|byte| *byte == 0).unwrap_or(0) as u16);
+    let mut known = HashMap::new();
     let mut table = Vec::with_capacity(names_at);
     table.extend(MAGIC.to_le_bytes());
     table.extend((symbols.len() as u32).to_le_bytes());
     for symbol in symbols {
         let at = *known.entry(symbol.name.as_str()).or_insert_with(|| {
             let at = names_at + names.len();
-            names.extend(symbol.name.as_bytes());
+            let (head, rest) = split(&symbol.name);
+            let (head, rest) = match heads.get(head) {
+                Some(head) => (*head, rest),
+                None => (nothing, symbol.name.as_str()),
+            };
+            names.extend(head.to_le_bytes());
+            names.extend(rest.as_bytes());
             names.push(0);
             at
         });
@@ -132,14 +164,19 @@ mod tests {
         let word = |index: usize| Some(u32::from_le_bytes(table.get(index * 4..index * 4 + 4)?.try_into().ok()?));
         assert_eq!(word(0)?, MAGIC);
         let index = (0..word(1)? as usize).rev().find(|&index| word(2 + 2 * index).unwrap() <= wanted)?;
-        let name = &table[word(3 + 2 * index)? as usize..];
-        Some(String::from_utf8(name.split(|&byte| byte == 0).next()?.to_vec()).unwrap())
+        let text = |at: usize| table[at..].split(|&byte| byte == 0).next().map(<[u8]>::to_vec);
+        let at = word(3 + 2 * index)? as usize;
+        let head = usize::from(u16::from_le_bytes([table[at], table[at + 1]]));
+        let name = [text(8 + 8 * word(1)? as usize + head)?, text(at + 2)?].concat();
+        Some(String::from_utf8(name).unwrap())
     }
 
     #[test]
     fn every_address_finds_its_function() {
-        let table = table(vec![symbol(16, false, "a"), symbol(64, true, "b"), symbol(80, false, "a")], 1000);
-        let cases = [(0, None), (16, Some("a")), (63, Some("a")), (64, Some("b")), (9999, Some("a"))];
+        let names = [(16, "x::a"), (64, "b"), (80, "x::a"), (96, "x::y::<z::b>::c"), (112, "x::d<e::f>")];
+        let table = table(names.map(|(offset, name)| symbol(offset, false, name)).into(), 1000);
+        let cases = [(0, None), (16, Some("x::a")), (63, Some("x::a")), (64, Some("b")), (80, Some("x::a"))];
+        let cases = cases.into_iter().chain([(96, Some("x::y::<z::b>::c")), (9999, Some("x::d<e::f>"))]);
         for (address, name) in cases {
             assert_eq!(look_up(&table, address).as_deref(), name, "{address}");
         }

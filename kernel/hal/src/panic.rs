@@ -97,16 +97,17 @@ fn backtrace(mut rbp: u64, rip: u64) {
 
 fn print_address(addr: u64) {
     match symbol(addr) {
-        Some((name, offset)) => panic_write(format_args!("demitasse:   at {addr:#018x} {name}+{offset:#x}\n")),
+        Some((path, name, offset)) => {
+            panic_write(format_args!("demitasse:   at {addr:#018x} {path}{name}+{offset:#x}\n"));
+        }
         None => panic_write(format_args!("demitasse:   at {addr:#018x}\n")),
     }
 }
 
 const SYMBOL_MAGIC: u32 = 0x4d59_534b;
 
-/// Name of the function at `addr`, and how far in. See `images/src/kernel` for the table's writer: magic, count,
-/// sorted (offset from the kernel's base, offset of the name) pairs, NUL-terminated names.
-fn symbol(addr: u64) -> Option<(&'static str, u64)> {
+/// Name of the function at `addr` in two parts, and how far in. The table's form is in its writer, `images/src/ksyms.rs`.
+fn symbol(addr: u64) -> Option<(&'static str, &'static str, u64)> {
     unsafe extern "C" {
         static ksyms_start: u8;
         static ksyms_end: u8;
@@ -130,8 +131,13 @@ fn symbol(addr: u64) -> Option<(&'static str, u64)> {
         if word(2 + 2 * middle)? <= wanted { low = middle + 1 } else { high = middle }
     }
     let index = low.checked_sub(1)?;
+    let text = |at: usize| {
+        let text = table.get(at..)?;
+        let end = text.iter().position(|&byte| byte == 0)?;
+        core::str::from_utf8(&text[..end]).ok()
+    };
     let name_at = word(3 + 2 * index)? as usize;
-    let name = table.get(name_at..)?;
-    let end = name.iter().position(|&byte| byte == 0)?;
-    Some((core::str::from_utf8(&name[..end]).ok()?, u64::from(wanted - word(2 + 2 * index)?)))
+    let path_at = usize::from(u16::from_le_bytes([*table.get(name_at)?, *table.get(name_at + 1)?]));
+    let offset = u64::from(wanted - word(2 + 2 * index)?);
+    Some((text(8 + 8 * count + path_at)?, text(name_at + 2)?, offset))
 }
