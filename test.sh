@@ -62,7 +62,7 @@ cargo_tests() {
 }
 
 step "formatting" cargo fmt --all --check
-step "lints" cargo clippy --quiet --workspace --all-targets --features fs/volumes,jvm-host/volumes -- -D warnings
+step "lints" cargo clippy --quiet --workspace --all-targets --features fs/volumes,jvm-host/volumes,net/network,drivers/network -- -D warnings
 step "host tests" cargo_tests
 step "kernel" cargo kernel --quiet
 if [ -z "$quick" ]; then

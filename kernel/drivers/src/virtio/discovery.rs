@@ -18,6 +18,9 @@ const ACPI_ID: &[u8] = b"LNRO0005";
 const ACPI_DEVICE_BYTES: usize = 160;
 const DEFAULT_BYTES: u64 = 512;
 
+/// Whether this kernel drives network devices.
+const HAS_NETWORK: bool = cfg!(any(test, feature = "network"));
+
 /// Finds every virtio device, starts those that have a driver and registers them in `hal::hil`. Sleeps; to be called
 /// once, in a thread, before anybody looks for devices.
 pub fn probe_all() {
@@ -26,7 +29,7 @@ pub fn probe_all() {
         log::debug!("pci {} {:04x}:{:04x}", function.address, function.vendor, function.device);
         if let Some(kind) = PciTransport::recognise(&function) {
             let place = format!("pci {}", function.address);
-            if kind == device_type::NET {
+            if HAS_NETWORK && kind == device_type::NET {
                 net::register(net::Found::Pci(function));
                 continue;
             }
@@ -61,7 +64,7 @@ impl Started {
                 self.blocks += usize::from(result.is_ok());
                 result
             }
-            device_type::NET => {
+            device_type::NET if HAS_NETWORK => {
                 net::register(net::Found::Ready(transport));
                 return;
             }
