@@ -10,6 +10,7 @@
 //! * [`differential`], [`boots`], [`endings`], [`java`]: the suites
 //! * [`exhaustion`]: memory that is gone
 //! * [`fuzz`]: the fuzzers and the stress program
+//! * [`parts`]: volumes and the network
 //! * [`tally`]: counts, and the closing line
 //! * [`jtreg`]: OpenJDK's own tests, with a program of their own
 
@@ -27,6 +28,7 @@ pub mod java;
 #[path = "../jtreg/mod.rs"]
 pub mod jtreg;
 pub mod many;
+pub mod parts;
 pub mod table;
 pub mod tally;
 

@@ -6,7 +6,7 @@ use harness::guest::Guest;
 use harness::java::Extent;
 use harness::table::Test;
 use harness::tally::Tally;
-use harness::{boots, build, differential, endings, exhaustion, fuzz, java, many};
+use harness::{boots, build, differential, endings, exhaustion, fuzz, java, many, parts};
 use images::jdk::Jdk;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -62,6 +62,7 @@ fn run(options: &Options, tally: &mut Tally) -> Result<()> {
     boots::run(&filter, &built, &jdk, &guest, tally);
     many::run(&filter, &built, &guest, tally);
     exhaustion::run(&filter, &built, &guest, tally);
+    parts::run(&filter, &built, &jdk, &guest, tally);
     fuzz::short(&filter, tally)?;
     endings::run(&filter, &built, tally)?;
     java::run(&filter, Extent::Sample, &built, tally)

@@ -5,6 +5,8 @@
 static volatile unsigned long spins;
 static volatile int handled, quit;
 static volatile pid_t sleeper_tid;
+/* What a thread saw: printed by main, since nothing says who runs first after the stop. */
+static char said[100];
 static void handler(int s, siginfo_t *i, void *c) {
     (void)c;
     handled++;
@@ -21,7 +23,8 @@ static void *sleeper(void *a) {
     struct timespec t = {0, 30000000};
     int64_t begin = now_ns();
     int r = nanosleep(&t, NULL);
-    printf("nanosleep over the stop: %d, long enough: %d\n", r, now_ns() - begin >= 30000000);
+    snprintf(said, sizeof said, "nanosleep over the stop: %d, long enough: %d\n", r,
+             now_ns() - begin >= 30000000);
     return a;
 }
 static void *in_epoll(void *a) {
@@ -29,7 +32,7 @@ static void *in_epoll(void *a) {
     int ep = epoll_create1(0);
     struct epoll_event e;
     int r = epoll_wait(ep, &e, 1, 100);
-    printf("epoll_wait over the stop: %d %s\n", r, errno_name(r < 0 ? errno : 0));
+    snprintf(said, sizeof said, "epoll_wait over the stop: %d %s\n", r, errno_name(r < 0 ? errno : 0));
     close(ep);
     return a;
 }
@@ -68,6 +71,7 @@ int main(void) {
     until_asleep(sleeper_tid);
     stop_for("SIGSTOP", SIGSTOP, 60);
     pthread_join(t, NULL);
+    fputs(said, stdout);
     sleeper_tid = 0;
     t = start(in_epoll, NULL);
     while (!sleeper_tid) {
@@ -76,6 +80,7 @@ int main(void) {
     until_asleep(sleeper_tid);
     stop_for("SIGSTOP", SIGSTOP, 30);
     pthread_join(t, NULL);
+    fputs(said, stdout);
     printf("a handler of SIGCONT runs after the stop\n");
     on(SIGCONT, handler, SA_RESTART);
     stop_for("SIGSTOP", SIGSTOP, 20);
