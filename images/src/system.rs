@@ -47,13 +47,11 @@ const FONTS: [&str; 3] =
 const FONTS_MAX: Limits = Limits { entries: 1000, bytes: 64 << 20 };
 
 /// In the application layer.
-const ETC: [&str; 17] = [
+const ETC: [&str; 15] = [
     "/etc/passwd",
     "/etc/group",
-    "/etc/nsswitch.conf",
     "/etc/host.conf",
     "/etc/gai.conf",
-    "/etc/resolv.conf",
     "/etc/localtime",
     "/etc/timezone",
     "/etc/protocols",
@@ -70,6 +68,19 @@ const ETC: [&str; 17] = [
 /// Directories that must exist for the guest to mount on, or because programs take them for granted.
 const EMPTY: [&str; 12] =
     ["/proc", "/sys", "/dev", "/tmp", "/run", "/root", "/home", "/mnt", "/opt", "/srv", "/var/lib", "/var/log"];
+
+/// Names come from files and from DNS: the services that a desktop adds are not there to be asked.
+const NSSWITCH: &str = "\
+passwd: files
+group: files
+shadow: files
+hosts: files dns
+networks: files
+protocols: files
+services: files
+ethers: files
+rpc: files
+";
 
 /// The base layer's part.
 pub fn add_base(tree: &mut Tree, resolver: &Resolver, locales: &[String]) -> Result<(), Failure> {
@@ -124,15 +135,14 @@ fn add_locales(tree: &mut Tree, locales: &[String]) {
     }
 }
 
-/// The application layer's part: /etc as the host has it, with the guest's own name in /etc/hosts.
-pub fn add_etc(tree: &mut Tree, resolver: &Resolver, hostname: &str) -> Result<(), Failure> {
+/// The application layer's part: /etc as the host has it, with the guest's own name in /etc/hosts and its own ways to look up names.
+pub fn add_etc(tree: &mut Tree, hostname: &str) -> Result<(), Failure> {
     for file in ETC {
         let _ = tree.add_host(Path::new(file));
     }
-    let nsswitch = std::fs::read_to_string("/etc/nsswitch.conf").unwrap_or_default();
-    for service in services(&nsswitch) {
-        add_library(tree, resolver, &format!("libnss_{service}.so.2"))?;
-    }
+    tree.text(Path::new("/etc/nsswitch.conf"), NSSWITCH);
+    // The guest shows its own file here, made from what DHCP says.
+    tree.text(Path::new("/etc/resolv.conf"), "");
     tree.text(Path::new("/etc/hostname"), format!("{hostname}\n"));
     let hosts = Path::new("/etc/hosts");
     tree.depends_on(hosts);
@@ -157,14 +167,6 @@ fn hosts_file(host: &str, hostname: &str) -> String {
         text.push_str(&format!("127.0.1.1\t{hostname}\n"));
     }
     text
-}
-
-/// The services that an nsswitch.conf names.
-fn services(nsswitch: &str) -> Vec<String> {
-    let lines = nsswitch.lines().map(|line| line.split('#').next().unwrap_or(""));
-    let words = lines.filter_map(|line| line.split_once(':')).flat_map(|(_, words)| words.split_ascii_whitespace());
-    let named = words.filter(|word| word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
-    named.map(String::from).collect()
 }
 
 fn add_library(tree: &mut Tree, resolver: &Resolver, name: &str) -> Result<(), Failure> {
@@ -197,14 +199,6 @@ mod tests {
         let text = hosts_file("", "cup");
         assert!(text.contains("127.0.0.1\tlocalhost\n") && text.ends_with("127.0.1.1\tcup\n"));
         assert!(hosts_file("10.0.0.1 other # cup\n", "cup").ends_with("127.0.1.1\tcup\n"));
-    }
-
-    #[test]
-    fn services_are_words_not_actions() {
-        assert_eq!(
-            services("hosts: files mdns4_minimal [NOTFOUND=return] dns # x\n#y: z\n"),
-            ["files", "mdns4_minimal", "dns"]
-        );
     }
 
     #[test]

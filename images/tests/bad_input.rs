@@ -55,6 +55,9 @@ fn options() {
         (&["--net", "bridge"][..], "expected user, tap=NAME"),
         (&["--publish", "80"], "[ADDRESS:]HOSTPORT:GUESTPORT"),
         (&["--publish", "80:80", "--net", "none"], "--net user only"),
+        (&["--ip", "10.0.0.2"], "expected ADDRESS/LENGTH"),
+        (&["--ip", "10.0.0.2/24", "--ip", "10.0.0.3/24"], "at most one IPv4"),
+        (&["--ip", "10.0.0.2/24", "--net", "none"], "leave --net none out"),
     ] {
         refused(&stage, stage.command(&[words, &["--exec", "/bin/true"]].concat()), part);
     }

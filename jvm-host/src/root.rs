@@ -39,6 +39,8 @@ pub fn mount() -> Result<Arc<Namespace>, String> {
     mount_scratch(&namespace)?;
     mount_at(&namespace, "/proc", fs::proc::procfs(processes, &namespace), "proc")?;
     mount_at(&namespace, "/sys", fs::sysfs(), "sysfs")?;
+    // An image without the file has no use for it.
+    let _ = namespace.mount(b"/etc/resolv.conf", Arc::new(net::config::ResolvConf), "proc");
     Ok(namespace)
 }
 

@@ -70,8 +70,30 @@ fn prepare() -> Result<(Arc<Namespace>, Manifest), String> {
     hal::clock::init_realtime(manifest.epoch_ns);
     volumes::mount(&namespace, &manifest.volumes)?;
     libc_compat::syscall::system::set_hostname(manifest.hostname.as_deref().unwrap_or("demitasse"));
+    network(&manifest);
     hal::log::mark("root mounted");
     Ok((namespace, manifest))
+}
+
+/// Tells the stack what the user fixed. Nothing is started: that is for who first needs the network.
+fn network(manifest: &Manifest) {
+    use core::net::IpAddr;
+    let mut fixed = net::config::Configuration::default();
+    for wanted in &manifest.addresses {
+        let prefix_bits = wanted.prefix_bits;
+        match (wanted.address, wanted.gateway) {
+            (IpAddr::V4(address), gateway) => {
+                let gateway = gateway.and_then(|gateway| if let IpAddr::V4(v4) = gateway { Some(v4) } else { None });
+                fixed.ipv4 = Some(net::config::Ipv4Config { address, prefix_bits, gateway });
+            }
+            (IpAddr::V6(address), gateway) => {
+                fixed.ipv6.push(net::config::Ipv6Config { address, prefix_bits });
+                fixed.gateway6 = gateway.and_then(|gateway| if let IpAddr::V6(v6) = gateway { Some(v6) } else { None });
+            }
+        }
+        fixed.dns.extend(&wanted.dns);
+    }
+    net::config::set_wish(net::config::Wish(fixed), manifest.hostname.as_deref().unwrap_or("demitasse"));
 }
 
 fn run_all(control: &Arc<Control>, namespace: &Arc<Namespace>, manifest: &Manifest) -> u8 {

@@ -55,12 +55,15 @@ pub struct Arguments {
     pub qemu_arg: Vec<OsString>,
 
     /// The machine's network: user (QEMU's own, no rights needed), tap=NAME[,queues=N] (an existing tap device), or none
-    /// [default: user with --publish, else none]
+    /// [default: user with --publish or --ip, else none]
     #[arg(long, value_name = "KIND", help_heading = "The network")]
     pub net: Option<Network>,
     /// Lead a port of this computer's loopback (or of ADDRESS) to a port of the program (repeatable; with --net user)
     #[arg(long, value_name = "[ADDRESS:]HOST:GUEST[/udp]", help_heading = "The network")]
     pub publish: Vec<Publish>,
+    /// Fixed address ADDR/LEN[,gw=ADDR][,dns=ADDR] instead of DHCP (IPv4) or router advertisements (IPv6)
+    #[arg(long, value_name = "ADDR/LEN", help_heading = "The network")]
+    pub ip: Vec<wire::FixedAddress>,
 
     /// File or directory of this computer to take along, and where the program finds it (repeatable)
     #[arg(long, value_name = "HOST[:GUEST]", help_heading = "Files")]
@@ -123,6 +126,7 @@ Examples:
   run-java.sh -cp 'lib/*:classes' com.example.Main
   run-java.sh --add data:/data --get /tmp/out.jfr app.jar
   run-java.sh --volume data.img,size=20G:/data app.jar
+  run-java.sh --publish 18080:8080 server.jar
   run-java.sh --exec /bin/ls -l /
   run-java.sh --build-only --output app.img app.jar
   source <(run-java.sh --completion bash)

@@ -134,9 +134,13 @@ impl<'a> Plan<'a> {
             let symbols = machine.kernel.unstripped.display();
             progress::note(&format!("waiting for gdb; run: gdb {symbols} -ex 'target remote :1234'"));
         }
-        let mut manifest = program::manifest([self.program]);
+        let mut manifest = self.manifest([self.program.clone()]);
         manifest.volumes = self.volumes.iter().enumerate().map(|(index, volume)| volume.entry(index)).collect();
         Ok(Some(Ready { machine, manifest, wishes: self.wishes }))
+    }
+
+    fn manifest(&self, programs: [Program; 1]) -> Manifest {
+        Manifest { addresses: self.arguments.ip.clone(), ..program::manifest(programs) }
     }
 
     /// The optional parts of the kernel that this machine needs.
@@ -164,7 +168,7 @@ impl<'a> Plan<'a> {
         program.ttys = wire::Terminals::default();
         program.window = None;
         program.get.clear();
-        bundle::write(file, tree, program::manifest([program]), machine)?;
+        bundle::write(file, tree, self.manifest([program]), machine)?;
         let file = absolute(file)?;
         progress::note(&format!("{} is ready; to run it:\n{}", file.display(), bundle::how_to_run(&file, machine)));
         Ok(())
@@ -173,7 +177,8 @@ impl<'a> Plan<'a> {
 
 /// The network as chosen: none unless it is asked for, since a kernel without one is smaller and starts sooner.
 fn network(arguments: &Arguments) -> Network {
-    let default = if arguments.publish.is_empty() { Network::None } else { Network::User };
+    let is_needed = !arguments.publish.is_empty() || !arguments.ip.is_empty();
+    let default = if is_needed { Network::User } else { Network::None };
     arguments.net.clone().unwrap_or(default)
 }
 
@@ -182,6 +187,14 @@ fn check_network(arguments: &Arguments) -> Result<(), Failure> {
     let network = network(arguments);
     if !arguments.publish.is_empty() && network != Network::User {
         return Err(Failure::usage("--publish works with --net user only; at a tap the guest's ports are its own"));
+    }
+    if network == Network::None && !arguments.ip.is_empty() {
+        return Err(Failure::usage("--ip needs a network: leave --net none out"));
+    }
+    for is_ipv4 in [true, false] {
+        if arguments.ip.iter().filter(|ip| ip.address.is_ipv4() == is_ipv4).count() > 1 {
+            return Err(Failure::usage("--ip: at most one IPv4 and one IPv6 address"));
+        }
     }
     Ok(())
 }

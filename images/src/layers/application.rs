@@ -111,7 +111,7 @@ impl Application {
             warnings.extend(add_working_directory(&mut tree, directory));
         }
         self.mount_points.iter().for_each(|path| tree.directory(path));
-        system::add_etc(&mut tree, &resolver, &self.hostname)?;
+        system::add_etc(&mut tree, &self.hostname)?;
         Ok((tree, warnings))
     }
 }

@@ -22,10 +22,12 @@
 
 extern crate alloc;
 
+pub mod address;
 pub mod control;
 pub mod escape;
 pub mod manifest;
 
+pub use address::FixedAddress;
 pub use control::{Decoder, Event, ExitReason, GuestMessage, HostMessage, WireError};
 pub use manifest::{Bind, Kind, Manifest, ManifestError, Program, Stdin, Terminals, Volume, WindowSize};
 

@@ -7,6 +7,7 @@
 //! demitasse-manifest 1
 //! hostname demitasse              what gethostname returns; default "demitasse"
 //! epoch-ns 1700000000000000000    wall-clock time at start, for machines without a clock
+//! ip 10.0.0.2/24,gw=10.0.0.1,dns=10.0.0.1   a fixed address (one IPv4, one IPv6); default: DHCP, router advertisements
 //! bind /demitasse/host/tmp/a /tmp/a   show the tree at the first path of the root also at the second one
 //! volume vol0 /data rw            the ext4 disk with this serial is mounted here, after the binds; or ro
 //! option KEY=VALUE                switches for tests and debugging, e.g. strace=1
@@ -42,6 +43,8 @@ pub struct Manifest {
     pub hostname: Option<String>,
     /// Wall-clock time at the start of the machine, in nanoseconds since 1970.
     pub epoch_ns: Option<u64>,
+    /// Fixed addresses of the network interface: at most one a version of IP, which is then not configured automatically.
+    pub addresses: Vec<crate::FixedAddress>,
     /// Trees of the root that are to be seen at a second place.
     pub binds: Vec<Bind>,
     /// Data volumes, mounted in this order.
@@ -186,6 +189,7 @@ impl fmt::Display for Manifest {
         if let Some(ns) = self.epoch_ns {
             writeln!(f, "epoch-ns {ns}")?;
         }
+        self.addresses.iter().try_for_each(|address| writeln!(f, "ip {address}"))?;
         for bind in &self.binds {
             let mut text = String::new();
             crate::escape::word(&mut text, &bind.from);

@@ -41,6 +41,7 @@ fn setting(manifest: &mut Manifest, line: &str) -> Result<(), String> {
     match key {
         "hostname" => manifest.hostname = Some(utf8(value)?),
         "epoch-ns" => manifest.epoch_ns = Some(number(value)?),
+        "ip" => manifest.addresses.push(value.parse()?),
         "bind" => {
             let (from, to) = value.split_once(' ').ok_or("expected two paths after bind")?;
             manifest.binds.push(Bind { from: path(from)?, to: path(to)? });

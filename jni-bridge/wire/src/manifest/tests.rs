@@ -37,19 +37,25 @@ fn program() -> impl Strategy<Value = Program> {
         })
 }
 
+fn fixed(address: core::net::Ipv4Addr) -> crate::FixedAddress {
+    crate::FixedAddress { address: address.into(), prefix_bits: 24, gateway: None, dns: Vec::from([address.into()]) }
+}
+
 fn manifest() -> impl Strategy<Value = Manifest> {
     let name = "[^\0]{0,12}";
     (
         option::of(name),
         any::<Option<u64>>(),
+        vec(1u32..0x7f00_0000, 0..3),
         vec((absolute(), absolute()), 0..3),
-        vec(("[^\0]{1,8}", path(), any::<bool>()), 0..3),
+        vec(("[^\0]{1,8}", absolute(), any::<bool>()), 0..3),
         vec(("[^\0=]{0,8}", bytes()), 0..3),
         vec(program(), 0..3),
     )
-        .prop_map(|(hostname, epoch_ns, binds, volumes, options, programs)| Manifest {
+        .prop_map(|(hostname, epoch_ns, addresses, binds, volumes, options, programs)| Manifest {
             hostname,
             epoch_ns,
+            addresses: addresses.into_iter().map(|octets| fixed(octets.into())).collect(),
             binds: binds.into_iter().map(|(from, to)| Bind { from, to }).collect(),
             volumes: volumes.into_iter().map(|(serial, path, read_only)| Volume { serial, path, read_only }).collect(),
             options,
