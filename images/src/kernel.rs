@@ -47,7 +47,7 @@ impl Kernel {
     /// The same with optional parts of the kernel: features of its Cargo.toml.
     pub fn prepare_with(cache: &Cache, features: &[&str]) -> Result<Kernel, Failure> {
         let root = source_root();
-        let name = Key::new("kernel").with_path(&root).with(&features.join(",")).finish();
+        let name = Key::new("kernel").with_path(&root).with(features.join(",")).finish();
         let unstripped = cache.directory().join(format!("kernel-{name}.debug"));
         let (image, _) = cache.entry(&format!("kernel-{name}.elf"), |image| {
             let inputs = sources(&root)?;
