@@ -60,13 +60,17 @@ public class AttachSelf {
 
     static void threads(String dump) {
         TreeSet<String> names = new TreeSet<>();
+        boolean isMain = false;
         for (String line : dump.split("\n")) {
+            // The state of the one thread that is at a known place: main reads from the socket that this comes through.
+            // Another thread, such as Common-Cleaner, may or may not have got to its wait.
+            if (isMain) {
+                names.add(line.trim());
+            }
+            isMain = line.startsWith("\"main\"");
             boolean isJava = line.startsWith("\"main\"") || line.startsWith("\"a thread") || line.startsWith("\"Reference") || line.startsWith("\"Attach");
             if (isJava || line.startsWith("\"VM ")) {
                 names.add(line.substring(0, line.indexOf('"', 1) + 1));
-            }
-            if (line.contains("java.lang.Thread.State: TIMED_WAITING")) {
-                names.add(line.trim());
             }
         }
         System.out.println("Thread.print " + names);
