@@ -3,13 +3,11 @@
 
 use anyhow::{Context, Result, bail};
 use images::cache::Cache;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Where source packages are.
-const SOURCES: &str = "deb-src MIRROR/debian-security bookworm-security main\n\
-                       deb-src MIRROR/debian bookworm main\n";
 /// Folders of the source that are kept: the tests, their libraries, and what their names resolve to.
 const KEPT: [&str; 10] = [
     "test/lib",
@@ -98,7 +96,7 @@ fn places(base: &Path, version: &str) -> Places {
 /// Downloads and unpacks the newest version of the package that the mirror has; its version.
 fn fetch_source(work: &Path) -> Result<String> {
     let list = work.join("sources.list");
-    fs::write(&list, SOURCES)?;
+    fs::write(&list, source_lines()?)?;
     fs::create_dir_all(work.join("lists/partial"))?;
     let apt = |program: &str| {
         let mut command = Command::new(program);
@@ -123,6 +121,17 @@ fn fetch_source(work: &Path) -> Result<String> {
         }
     }
     Err(problem)
+}
+
+/// The system's own package sources (apt-get(8), `indextargets`) as sources of source packages.
+fn source_lines() -> Result<String> {
+    let mut apt = Command::new("apt-get");
+    apt.args(["indextargets", "--format", "deb-src $(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"]);
+    let lines: BTreeSet<String> = output(&mut apt)?.lines().map(String::from).collect();
+    if lines.is_empty() {
+        bail!("apt knows no package source: run apt-get update");
+    }
+    Ok(lines.into_iter().map(|line| line + "\n").collect())
 }
 
 fn unpack(work: &Path, version: &str) -> Result<()> {
