@@ -1,7 +1,7 @@
 //! The cached pages of one file.
 
 use super::frames::{page_bytes, zero_range};
-use super::{PAGE, PageTree, reclaim};
+use super::{PAGE, PageTree, reclaim, transfer};
 use crate::anonymous::next_id;
 use crate::io::Sink;
 use crate::{FsError, FsResult};
@@ -131,6 +131,7 @@ impl FileCache {
                             // What was read ahead and never asked for goes first.
                             let _none = state.pages.insert(at, Page { frame, used: AtomicBool::new(at == index) });
                         }
+                        reclaim::count_read(count);
                         reclaim::count_added(count);
                         Ok(wanted)
                     }
@@ -166,31 +167,20 @@ impl FileCache {
 
     /// Copies bytes from `offset` on into `sink`, straight from the cached pages.
     pub fn read_at(&self, offset: u64, sink: &mut dyn Sink) -> FsResult<usize> {
-        let mut at = offset;
-        let mut done = 0;
-        while at < self.size && sink.remaining() > 0 {
-            let index = at / PAGE as u64;
-            let within = (at % PAGE as u64) as usize;
-            let len = (PAGE - within).min((self.size - at).min(PAGE as u64) as usize).min(sink.remaining());
+        transfer::read(offset, sink, &mut |at, wanted| {
+            if at >= self.size {
+                return Ok((self.size, None));
+            }
+            let index = transfer::index_of(at);
             let frame = match self.cached(index) {
-                Some(frame) => Ok(frame),
+                Some(frame) => frame,
                 None => {
-                    let end = at.saturating_add(sink.remaining() as u64).min(self.size);
-                    self.read_in(index, end.div_ceil(PAGE as u64) - index)
+                    let end = at.saturating_add(wanted as u64).min(self.size);
+                    self.read_in(index, end.div_ceil(PAGE as u64) - index)?
                 }
             };
-            let put = frame.and_then(|frame| sink.put(&page_bytes(&frame)[within..within + len]));
-            match put {
-                Ok(0) => break,
-                Ok(count) => {
-                    at += count as u64;
-                    done += count;
-                }
-                Err(error) if done == 0 => return Err(error),
-                Err(_) => break,
-            }
-        }
-        Ok(done)
+            Ok((self.size, Some(frame)))
+        })
     }
 
     /// Runs `look` on the bytes of a page.
@@ -202,40 +192,12 @@ impl FileCache {
     /// Gives back up to `goal` clean pages that nobody maps and that were not used since the last round. No allocation,
     /// no sleep; does nothing when the cache is busy. How many.
     pub(super) fn shrink(&self, goal: usize) -> usize {
-        let mut freed = 0;
-        while freed < goal {
-            // In pieces: interrupts are masked meanwhile.
-            let mut victims: [Option<Page>; 16] = [const { None }; 16];
-            let most = victims.len().min(goal - freed);
-            let mut count = 0;
-            let mut more = false;
-            {
-                let Some(mut state) = self.state.try_lock() else { break };
-                let mut picked = [0; 16];
-                let mut looked = 0;
-                let mut hand = state.hand;
-                state.pages.visit(hand, &mut |index, page| {
-                    hand = index + 1;
-                    looked += 1;
-                    if page.frame.count() == 1 && !page.used.swap(false, Ordering::Relaxed) {
-                        picked[count] = index;
-                        count += 1;
-                    }
-                    more = looked == 256 || count == most;
-                    !more
-                });
-                state.hand = if more { hand } else { 0 };
-                for (slot, &index) in victims.iter_mut().zip(&picked[..count]) {
-                    // A reader may have taken it from the tree meanwhile? No: it needs this lock.
-                    *slot = state.pages.remove(index);
-                }
-            }
-            drop(victims);
-            freed += count;
-            if !more {
-                break;
-            }
-        }
+        let freed = transfer::shrink(goal, &mut |most| {
+            let mut state = self.state.try_lock()?;
+            let State { pages, hand, .. } = &mut *state;
+            let is_idle = |page: &Page| page.frame.count() == 1 && !page.used.swap(false, Ordering::Relaxed);
+            Some(transfer::stride(pages, hand, most, is_idle))
+        });
         reclaim::count_removed(freed);
         freed
     }

@@ -11,12 +11,15 @@
 mod cache;
 mod frames;
 mod reclaim;
+pub(crate) mod transfer;
 mod tree;
 
 pub use cache::{FileCache, PageSource};
 pub(crate) use frames::{copy_in, page_bytes, write_bytes, zero_range};
 pub(crate) use reclaim::reclaim;
 pub use reclaim::{cached_pages, pages_read};
+#[cfg(feature = "volumes")]
+pub(crate) use reclaim::{count_added, count_read, count_removed};
 pub(crate) use tree::PageTree;
 
 /// Bytes in a page.

@@ -29,12 +29,18 @@ pub(super) fn enroll(cache: &Arc<FileCache>) {
     caches.push(Arc::downgrade(cache));
 }
 
-pub(super) fn count_added(pages: usize) {
-    CACHED.fetch_add(pages, Ordering::Relaxed);
+/// Notes pages that came from a device, for vmstat.
+pub(crate) fn count_read(pages: usize) {
     READ.fetch_add(pages, Ordering::Relaxed);
 }
 
-pub(super) fn count_removed(pages: usize) {
+/// Notes pages put into a cache, for meminfo.
+pub(crate) fn count_added(pages: usize) {
+    CACHED.fetch_add(pages, Ordering::Relaxed);
+}
+
+/// Notes pages taken out of a cache.
+pub(crate) fn count_removed(pages: usize) {
     CACHED.fetch_sub(pages, Ordering::Relaxed);
 }
 

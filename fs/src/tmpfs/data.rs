@@ -5,6 +5,7 @@ use super::pages::Pages;
 use crate::anonymous::next_id;
 use crate::file::Extent;
 use crate::io::{Sink, Source};
+use crate::page_cache::transfer::{self, index_of, within};
 use crate::page_cache::{PAGE, copy_in, page_bytes, write_bytes, zero_range};
 use crate::{FsError, FsResult};
 use alloc::{string::String, sync::Arc, vec::Vec};
@@ -13,7 +14,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use hal::sync::SpinLock;
 use mm::frame::HUGE_PAGES;
 use mm::space::PrivateCopies;
-use mm::{Backing, BackingError, FrameRef, Hole, HugeRef};
+use mm::{Backing, BackingError, FrameRef, HugeRef};
 use sched::Mutex;
 
 /// Pages freed under one hold of the spin lock.
@@ -28,14 +29,6 @@ pub(super) struct FileData {
     /// Held by who changes contents or size by a call; not by faults.
     content: Mutex<()>,
     mapped: AtomicUsize,
-}
-
-fn index_of(offset: u64) -> u64 {
-    offset / PAGE as u64
-}
-
-fn within(offset: u64) -> usize {
-    (offset % PAGE as u64) as usize
 }
 
 impl FileData {
@@ -59,32 +52,10 @@ impl FileData {
     }
 
     pub fn read_at(&self, offset: u64, sink: &mut dyn Sink) -> FsResult<usize> {
-        let mut at = offset;
-        let mut done = 0;
-        while sink.remaining() > 0 {
-            let (size, frame) = {
-                let pages = self.pages.lock();
-                (pages.size, pages.get(index_of(at)))
-            };
-            if at >= size {
-                break;
-            }
-            let len = (PAGE - within(at)).min((size - at).min(PAGE as u64) as usize).min(sink.remaining());
-            let put = match &frame {
-                Some(frame) => sink.put(&page_bytes(frame)[within(at)..within(at) + len]),
-                None => sink.put_zeros(len),
-            };
-            match put {
-                Ok(0) => break,
-                Ok(count) => {
-                    at += count as u64;
-                    done += count;
-                }
-                Err(error) if done == 0 => return Err(error),
-                Err(_) => break,
-            }
-        }
-        Ok(done)
+        transfer::read(offset, sink, &mut |at, _| {
+            let pages = self.pages.lock();
+            Ok((pages.size, pages.get(index_of(at))))
+        })
     }
 
     pub fn write_at(&self, offset: u64, source: &mut dyn Source) -> FsResult<usize> {
@@ -101,24 +72,7 @@ impl FileData {
     }
 
     fn write_locked(&self, offset: u64, source: &mut dyn Source) -> FsResult<usize> {
-        let mut at = offset;
-        let mut done = 0;
-        while source.remaining() > 0 {
-            if at >= i64::MAX as u64 {
-                return if done > 0 { Ok(done) } else { Err(FsError::TooBig) };
-            }
-            let len = (PAGE - within(at)).min(source.remaining()).min((i64::MAX as u64 - at).min(PAGE as u64) as usize);
-            match self.write_in_page(at, len, source) {
-                Ok(0) => break,
-                Ok(count) => {
-                    at += count as u64;
-                    done += count;
-                }
-                Err(error) if done == 0 => return Err(error),
-                Err(_) => break,
-            }
-        }
-        Ok(done)
+        transfer::write(offset, source, &mut |at, len, source| self.write_in_page(at, len, source))
     }
 
     fn write_in_page(&self, at: u64, len: usize, source: &mut dyn Source) -> FsResult<usize> {
@@ -232,26 +186,18 @@ impl FileData {
         self.unmap_cut(offset);
         self.unmap_cut(end);
         let content = self.content.lock();
-        let (first, last) = (offset.div_ceil(PAGE as u64), end / PAGE as u64);
-        let edges = if index_of(offset) == index_of(end) {
-            [(offset, (end - offset) as usize), (0, 0)]
-        } else {
-            [(offset, (PAGE - within(offset)) % PAGE), (end - within(end) as u64, within(end))]
-        };
-        for (at, len) in edges {
-            if len > 0
-                && let Some(frame) = self.peek_page(index_of(at))
-            {
+        let hole = transfer::Hole::new(offset, end);
+        for (at, len) in hole.edges() {
+            if let Some(frame) = self.peek_page(index_of(at)) {
                 zero_range(&frame, within(at), len);
             }
         }
-        if first < last {
-            self.drop_pages(first..last);
+        if hole.pages.is_empty() {
+            return;
         }
+        self.drop_pages(hole.pages.clone());
         drop(content);
-        if first < last {
-            self.invalidate(first..last, PrivateCopies::Keep);
-        }
+        self.invalidate(hole.pages, PrivateCopies::Keep);
     }
 
     /// Allocates the pages of `offset .. offset + len`; all or none. The size grows to `new_size` if that is given.
@@ -409,7 +355,7 @@ impl Backing for FileData {
             *slot = pages.get(first + offset as u64);
         }
     }
-    fn fault_huge(&self, index: u64, hole: Hole) -> Option<HugeRef> {
+    fn fault_huge(&self, index: u64, hole: mm::Hole) -> Option<HugeRef> {
         let chunk = index / HUGE_PAGES;
         let look = || {
             let pages = self.pages.lock();
@@ -417,7 +363,7 @@ impl Backing for FileData {
             (reaches, pages.chunk(chunk).filter(|_| reaches).cloned())
         };
         let (reaches, frame) = look();
-        if frame.is_none() && reaches && hole == Hole::MayBeFilled && self.make_chunk(chunk) {
+        if frame.is_none() && reaches && hole == mm::Hole::MayBeFilled && self.make_chunk(chunk) {
             return look().1;
         }
         frame

@@ -3,12 +3,15 @@
 use super::Shared;
 use crate::anonymous::next_id;
 use crate::io::{Sink, Source};
-use crate::page_cache::{PAGE, PageTree, copy_in, page_bytes, write_bytes, zero_range};
+use crate::page_cache::transfer::{self, Hole, PIECE, index_of, within};
+use crate::page_cache::{
+    PAGE, PageTree, copy_in, count_added, count_read, count_removed, page_bytes, write_bytes, zero_range,
+};
 use crate::{FsError, FsResult};
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::ops::Range;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use hal::sync::SpinLock;
 use mm::space::PrivateCopies;
 use mm::{Backing, BackingError, FrameRef};
@@ -29,7 +32,7 @@ pub(super) struct Page {
     /// Mapped writable since it was last clean: stores to it are not seen.
     pub is_written_by_mappings: bool,
     /// Used since the reclaim hand came by.
-    used: bool,
+    used: AtomicBool,
 }
 
 pub(super) struct Pages {
@@ -53,14 +56,6 @@ pub(crate) struct Contents {
     mapped: AtomicUsize,
 }
 
-fn index_of(offset: u64) -> u64 {
-    offset / PAGE as u64
-}
-
-fn within(offset: u64) -> usize {
-    (offset % PAGE as u64) as usize
-}
-
 impl Contents {
     pub fn new(shared: &Arc<Shared>, number: u32, size: u64, node: Weak<super::Node>) -> Arc<Self> {
         Arc::new(Self {
@@ -79,9 +74,9 @@ impl Contents {
     }
 
     fn cached(&self, index: u64) -> Option<FrameRef> {
-        let mut pages = self.pages.lock();
-        let page = pages.tree.get_mut(index)?;
-        page.used = true;
+        let pages = self.pages.lock();
+        let page = pages.tree.get(index)?;
+        page.used.store(true, Ordering::Relaxed);
         Some(page.frame.clone())
     }
 
@@ -104,9 +99,13 @@ impl Contents {
                 frames.push(mm::frame::alloc().ok_or(FsError::NoMemory)?.into_shared());
             }
             match mapping.block.filter(|_| !mapping.unwritten) {
-                Some(block) => super::writeback::read_pages(&*self.shared.device, block, &frames)?,
+                Some(block) => {
+                    super::writeback::read_pages(&*self.shared.device, block, &frames)?;
+                    count_read(frames.len());
+                }
                 None => frames.iter().for_each(|frame| zero_range(frame, 0, PAGE)),
             }
+            count_added(frames.len());
             let mut pages = self.pages.lock();
             for (index_now, frame) in (at..).zip(frames) {
                 if index_now == index {
@@ -117,7 +116,7 @@ impl Contents {
                     dirty: false,
                     has_block: mapping.block.is_some(),
                     is_written_by_mappings: false,
-                    used: index_now == index,
+                    used: AtomicBool::new(index_now == index),
                 };
                 let _none = pages.tree.insert(index_now, page);
             }
@@ -128,31 +127,20 @@ impl Contents {
     }
 
     pub fn read_at(&self, offset: u64, sink: &mut dyn Sink) -> FsResult<usize> {
-        let (mut at, mut done) = (offset, 0);
-        while sink.remaining() > 0 {
+        transfer::read(offset, sink, &mut |at, _| {
             let size = self.len_bytes();
             if at >= size {
-                break;
+                return Ok((size, None));
             }
-            let len = (PAGE - within(at)).min((size - at).min(PAGE as u64) as usize).min(sink.remaining());
             let frame = match self.cached(index_of(at)) {
-                Some(frame) => Ok(frame),
+                Some(frame) => frame,
                 None => {
                     let _content = self.content.lock();
-                    self.page(index_of(at))
+                    self.page(index_of(at))?
                 }
             };
-            match frame.and_then(|frame| sink.put(&page_bytes(&frame)[within(at)..within(at) + len])) {
-                Ok(0) => break,
-                Ok(count) => {
-                    at += count as u64;
-                    done += count;
-                }
-                Err(error) if done == 0 => return Err(error),
-                Err(_) => break,
-            }
-        }
-        Ok(done)
+            Ok((size, Some(frame)))
+        })
     }
 
     pub fn write_at(&self, offset: u64, source: &mut dyn Source) -> FsResult<usize> {
@@ -174,20 +162,7 @@ impl Contents {
     }
 
     fn write_locked(&self, offset: u64, source: &mut dyn Source) -> FsResult<usize> {
-        let (mut at, mut done) = (offset, 0);
-        while source.remaining() > 0 {
-            let len = (PAGE - within(at)).min(source.remaining());
-            match self.write_in_page(at, len, source) {
-                Ok(0) => break,
-                Ok(count) => {
-                    at += count as u64;
-                    done += count;
-                }
-                Err(error) if done == 0 => return Err(error),
-                Err(_) => break,
-            }
-        }
-        Ok(done)
+        transfer::write(offset, source, &mut |at, len, source| self.write_in_page(at, len, source))
     }
 
     fn write_in_page(&self, at: u64, len: usize, source: &mut dyn Source) -> FsResult<usize> {
@@ -218,7 +193,9 @@ impl Contents {
             write_bytes(&known, within(at), &page_bytes(&frame)[within(at)..within(at) + count]);
             return Ok(count);
         }
-        let page = Page { frame, dirty: false, has_block: true, is_written_by_mappings: false, used: true };
+        let page =
+            Page { frame, dirty: false, has_block: true, is_written_by_mappings: false, used: AtomicBool::new(true) };
+        count_added(1);
         let _none = self.pages.lock().tree.insert(index_of(at), page);
         Ok(count)
     }
@@ -244,7 +221,7 @@ impl Contents {
     fn set_dirty(&self, index: u64) {
         let mut pages = self.pages.lock();
         let Some(page) = pages.tree.get_mut(index) else { return };
-        page.used = true;
+        page.used.store(true, Ordering::Relaxed);
         if !core::mem::replace(&mut page.dirty, true) {
             self.shared.dirty_pages.fetch_add(1, Ordering::Relaxed);
         }
@@ -297,13 +274,8 @@ impl Contents {
         if offset >= end {
             return Ok(());
         }
-        let (first, last) = (offset.div_ceil(PAGE as u64), end / PAGE as u64);
-        let edges = if index_of(offset) == index_of(end) {
-            [(offset, (end - offset) as usize), (0, 0)]
-        } else {
-            [(offset, (PAGE - within(offset)) % PAGE), (end - within(end) as u64, within(end))]
-        };
-        for (at, len) in edges.into_iter().filter(|(_, len)| *len > 0) {
+        let hole = Hole::new(offset, end);
+        for (at, len) in hole.edges() {
             let mapping = self.shared.look(|volume| volume.map(self.number, index_of(at) as u32, 1))?;
             if mapping.block.is_some() {
                 let frame = self.page(index_of(at))?;
@@ -311,16 +283,15 @@ impl Contents {
                 self.set_dirty(index_of(at));
             }
         }
-        if first < last {
-            self.drop_pages(first..last);
-            let number = self.number;
-            let (logical, count) = (first as u32, (last - first) as u32);
-            while !self.shared.change(|volume| volume.punch(number, logical, count, super::now()))? {}
+        if hole.pages.is_empty() {
+            return Ok(());
         }
+        self.drop_pages(hole.pages.clone());
+        let number = self.number;
+        let (logical, count) = (hole.pages.start as u32, (hole.pages.end - hole.pages.start) as u32);
+        while !self.shared.change(|volume| volume.punch(number, logical, count, super::now()))? {}
         drop(content);
-        if first < last {
-            self.invalidate(first..last, PrivateCopies::Keep);
-        }
+        self.invalidate(hole.pages, PrivateCopies::Keep);
         Ok(())
     }
 
@@ -344,9 +315,10 @@ impl Contents {
 
     fn drop_pages(&self, range: Range<u64>) {
         loop {
-            let mut gone = Vec::with_capacity(64);
+            let mut gone = Vec::with_capacity(PIECE);
             let finished =
-                self.pages.lock().tree.remove_range(range.start, range.end, 64, &mut |_, page| gone.push(page));
+                self.pages.lock().tree.remove_range(range.start, range.end, PIECE, &mut |_, page| gone.push(page));
+            count_removed(gone.len());
             let dirty = gone.iter().filter(|page| page.dirty).count() as u64;
             self.shared.dirty_pages.fetch_sub(dirty, Ordering::Relaxed);
             if finished {
@@ -363,37 +335,14 @@ impl Contents {
 
     /// Gives back up to `goal` clean pages that nobody maps and that were not used since the last round. How many.
     pub(super) fn shrink(&self, goal: usize) -> usize {
-        let mut freed = 0;
-        while freed < goal {
-            let mut victims: [Option<Page>; 16] = [const { None }; 16];
-            let most = victims.len().min(goal - freed);
-            let (mut count, mut looked, mut more) = (0, 0, false);
-            {
-                let Some(mut pages) = self.pages.try_lock() else { break };
-                let mut picked = [0; 16];
-                let mut hand = pages.hand;
-                let from = hand;
-                pages.tree.visit(from, &mut |index, page| {
-                    hand = index + 1;
-                    looked += 1;
-                    if page.frame.count() == 1 && !page.dirty {
-                        picked[count] = index;
-                        count += 1;
-                    }
-                    more = looked == 256 || count == most;
-                    !more
-                });
-                pages.hand = if more { hand } else { 0 };
-                for (slot, index) in victims.iter_mut().zip(&picked[..count]) {
-                    *slot = pages.tree.remove(*index);
-                }
-            }
-            drop(victims);
-            freed += count;
-            if !more {
-                break;
-            }
-        }
+        let freed = transfer::shrink(goal, &mut |most| {
+            let mut pages = self.pages.try_lock()?;
+            let Pages { tree, hand, .. } = &mut *pages;
+            let is_idle =
+                |page: &Page| page.frame.count() == 1 && !page.dirty && !page.used.swap(false, Ordering::Relaxed);
+            Some(transfer::stride(tree, hand, most, is_idle))
+        });
+        count_removed(freed);
         freed
     }
 }
@@ -401,7 +350,9 @@ impl Contents {
 impl Drop for Contents {
     fn drop(&mut self) {
         let mut dirty = 0;
-        self.pages.get_mut().tree.visit(0, &mut |_, page| {
+        let tree = &self.pages.get_mut().tree;
+        count_removed(tree.len());
+        tree.visit(0, &mut |_, page| {
             dirty += u64::from(page.dirty);
             true
         });

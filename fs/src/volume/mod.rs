@@ -361,11 +361,12 @@ pub fn close_all() -> Vec<String> {
 /// Gives clean pages back. Runs inside an allocation: only tries locks, allocates nothing.
 fn reclaim(goal: usize) -> usize {
     let mut freed = 0;
-    let mut index = 0;
-    loop {
+    // Twice round: the first clears the marks of use.
+    let Some(rounds) = VOLUMES.try_lock().map(|volumes| volumes.len() * 2) else { return 0 };
+    for round in 0..rounds {
         let shared = {
             let Some(volumes) = VOLUMES.try_lock() else { return freed };
-            let Some(shared) = volumes.get(index) else { return freed };
+            let Some(shared) = volumes.get(round % volumes.len().max(1)) else { break };
             shared.clone()
         };
         freed += shared.shrink_nodes(goal.saturating_sub(freed));
@@ -373,10 +374,10 @@ fn reclaim(goal: usize) -> usize {
             engine.volume.shrink(METADATA_KEPT);
         }
         if freed >= goal {
-            return freed;
+            break;
         }
-        index += 1;
     }
+    freed
 }
 
 impl Shared {
