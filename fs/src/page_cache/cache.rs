@@ -1,6 +1,7 @@
 //! The cached pages of one file.
 
 use super::frames::{page_bytes, zero_range};
+use super::readahead::Readahead;
 use super::{PAGE, PageTree, reclaim, transfer};
 use crate::anonymous::next_id;
 use crate::io::Sink;
@@ -11,14 +12,6 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use hal::sync::SpinLock;
 use mm::{Backing, BackingError, FrameRef};
 use sched::{Interruptible, WaitQueue};
-
-/// Pages in the first window.
-const WINDOW_MIN: u64 = 16;
-/// Pages in the largest window.
-const WINDOW_MAX: u64 = 128;
-
-/// Pages in every window while memory is scarce.
-const WINDOW_SCARCE: u64 = 4;
 
 /// Where a cache's pages come from.
 pub trait PageSource: Send + Sync {
@@ -38,9 +31,7 @@ struct State {
     pages: PageTree<Page>,
     /// Ranges that are being read now.
     filling: Vec<Range<u64>>,
-    /// Where the last window ended, and its length: the next miss there doubles it.
-    window_end: u64,
-    window: u64,
+    readahead: Readahead,
     /// Where the next search for pages to give back begins.
     hand: u64,
 }
@@ -64,8 +55,7 @@ impl FileCache {
             state: SpinLock::new(State {
                 pages: PageTree::new(),
                 filling: Vec::new(),
-                window_end: 0,
-                window: 0,
+                readahead: Readahead::new(),
                 hand: 0,
             }),
             filled: WaitQueue::new(),
@@ -205,20 +195,9 @@ impl FileCache {
 
 impl State {
     fn choose_window(&mut self, index: u64, wanted: u64, page_count: u64) -> Range<u64> {
-        let (least, most) =
-            if mm::frame::is_scarce() { (WINDOW_SCARCE, WINDOW_SCARCE) } else { (WINDOW_MIN, WINDOW_MAX) };
-        let sequential = self.window > 0 && index == self.window_end;
-        self.window = if sequential { (self.window * 2).min(most) } else { least };
-        let (mut start, mut end) = if sequential {
-            (index, index + self.window)
-        } else {
-            // Around the page: a mapped program jumps both ways.
-            let start = index - index % least;
-            (start, start + least)
-        };
-        end = end.max(index + wanted.min(most)).min(page_count);
+        let window = self.readahead.window(index, wanted, page_count);
         // What is there, or on its way, is not read again. Runs, not pages: this is the path of every miss.
-        Range { start, end } = self.pages.free_around(start..end, index);
+        let Range { mut start, mut end } = self.pages.free_around(window, index);
         for other in &self.filling {
             if other.end <= index {
                 start = start.max(other.end);
@@ -226,7 +205,7 @@ impl State {
                 end = end.min(other.start);
             }
         }
-        self.window_end = end;
+        self.readahead.note_read(end);
         start..end
     }
 }

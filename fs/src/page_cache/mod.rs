@@ -10,6 +10,7 @@
 
 mod cache;
 mod frames;
+pub(crate) mod readahead;
 mod reclaim;
 pub(crate) mod transfer;
 mod tree;

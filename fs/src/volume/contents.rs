@@ -3,6 +3,7 @@
 use super::Shared;
 use crate::anonymous::next_id;
 use crate::io::{Sink, Source};
+use crate::page_cache::readahead::Readahead;
 use crate::page_cache::transfer::{self, Hole, PIECE, index_of, within};
 use crate::page_cache::{
     PAGE, PageTree, copy_in, count_added, count_read, count_removed, page_bytes, write_bytes, zero_range,
@@ -17,8 +18,6 @@ use mm::space::PrivateCopies;
 use mm::{Backing, BackingError, FrameRef};
 use sched::Mutex;
 
-/// Pages read at once around a miss.
-const WINDOW: u64 = 32;
 /// Dirty pages of a volume from which on a writer writes its own back: 64 MiB.
 const DIRTY_MAX: u64 = 16384;
 
@@ -39,6 +38,7 @@ pub(super) struct Pages {
     pub tree: PageTree<Page>,
     /// Bytes in the file, as programs see it.
     pub size: u64,
+    readahead: Readahead,
     /// Where the reclaim hand goes on.
     hand: u64,
 }
@@ -63,7 +63,7 @@ impl Contents {
             number,
             shared: shared.clone(),
             node,
-            pages: SpinLock::new(Pages { tree: PageTree::new(), size, hand: 0 }),
+            pages: SpinLock::new(Pages { tree: PageTree::new(), size, readahead: Readahead::new(), hand: 0 }),
             content: Mutex::new(()),
             mapped: AtomicUsize::new(0),
         })
@@ -82,12 +82,22 @@ impl Contents {
 
     /// A page, read in with its neighbours if it is not there. The caller holds `content`.
     fn page(&self, index: u64) -> FsResult<FrameRef> {
+        self.page_of(index, 1)
+    }
+
+    /// The same for a caller that wants `count` pages from there on.
+    fn page_of(&self, index: u64, count: u64) -> FsResult<FrameRef> {
         if let Some(frame) = self.cached(index) {
             return Ok(frame);
         }
         let last = self.len_bytes().div_ceil(PAGE as u64).max(index + 1);
-        let start = index - index % WINDOW;
-        let range = self.pages.lock().tree.free_around(start..(start + WINDOW).min(last), index);
+        let range = {
+            let mut pages = self.pages.lock();
+            let window = pages.readahead.window(index, count, last);
+            let range = pages.tree.free_around(window, index);
+            pages.readahead.note_read(range.end);
+            range
+        };
         let mut at = range.start;
         let mut wanted = None;
         while at < range.end {
@@ -127,7 +137,7 @@ impl Contents {
     }
 
     pub fn read_at(&self, offset: u64, sink: &mut dyn Sink) -> FsResult<usize> {
-        transfer::read(offset, sink, &mut |at, _| {
+        transfer::read(offset, sink, &mut |at, wanted| {
             let size = self.len_bytes();
             if at >= size {
                 return Ok((size, None));
@@ -136,7 +146,8 @@ impl Contents {
                 Some(frame) => frame,
                 None => {
                     let _content = self.content.lock();
-                    self.page(index_of(at))?
+                    let end = at.saturating_add(wanted as u64).min(size);
+                    self.page_of(index_of(at), end.div_ceil(PAGE as u64) - index_of(at))?
                 }
             };
             Ok((size, Some(frame)))
@@ -416,7 +427,7 @@ impl Backing for Contents {
         let _content = self.content.lock();
         let end = pages.end.min(self.len_bytes().div_ceil(PAGE as u64));
         // A hint: an error shows when somebody needs the page.
-        let _all = (pages.start..end).step_by(WINDOW as usize).try_for_each(|index| self.page(index).map(drop));
+        let _all = (pages.start..end).try_for_each(|index| self.page_of(index, end - index).map(drop));
     }
     fn punch_hole(&self, pages: Range<u64>) -> bool {
         self.punch(pages.start * PAGE as u64, (pages.end - pages.start).saturating_mul(PAGE as u64)).is_ok()
