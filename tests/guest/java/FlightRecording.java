@@ -38,7 +38,10 @@ public class FlightRecording {
         Path file = Path.of("/tmp/flight.jfr");
         try (Recording recording = new Recording(Configuration.getConfiguration("profile"))) {
             recording.enable("jdk.ExecutionSample").withPeriod(Duration.ofMillis(10));
-            recording.enable("jdk.CPULoad").withPeriod(Duration.ofMillis(200));
+            // Their period is as long as this recording or longer: whether one falls into it would be chance.
+            for (String periodic : List.of("jdk.CPULoad", "jdk.ClassLoadingStatistics", "jdk.JavaThreadStatistics")) {
+                recording.enable(periodic).withPeriod(Duration.ofMillis(100));
+            }
             if (sampler.equals("jdk.CPUTimeSample")) {
                 recording.enable(sampler).with("throttle", "10ms");
             }
