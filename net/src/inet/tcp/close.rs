@@ -6,10 +6,29 @@ use crate::inet::address::Endpoint;
 use crate::inet::{any_address, ports};
 use crate::socket::Shutdown;
 use alloc::sync::Arc;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicUsize, Ordering};
 use fs::{FsError, FsResult, Readiness};
 
+/// Most connections over the network that nobody holds and that have not ended (net.ipv4.tcp_max_orphans). More are reset.
+const ORPHANS_MAX: usize = 8192;
+static ORPHANS: AtomicUsize = AtomicUsize::new(0);
+
 impl TcpSocket {
+    /// Counts the connection among those that nobody holds; false if there are too many.
+    fn make_orphan(&self) -> bool {
+        let more = |count: usize| (count < ORPHANS_MAX).then_some(count + 1);
+        let counted = ORPHANS.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).is_ok();
+        self.orphaned.store(counted, Ordering::Release);
+        counted
+    }
+
+    /// It is none of them any more.
+    pub(super) fn no_orphan(&self) {
+        if self.orphaned.swap(false, Ordering::AcqRel) {
+            ORPHANS.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
     pub(super) fn shut(&self, how: Shutdown) -> FsResult<()> {
         let phase = self.state.lock().phase;
         match phase {
@@ -139,9 +158,13 @@ impl TcpSocket {
         };
         if self.is_remote() {
             let abrupt = unread || self.options.linger() == (true, 0) || self.state.lock().phase == Phase::Connecting;
+            let abrupt = abrupt || !self.make_orphan();
             self.this().act(if abrupt { Act::Abort } else { Act::Leave });
         }
         let remote = self.is_remote();
+        if !remote {
+            self.no_orphan();
+        }
         let (peer, ended, waits_at) = {
             let mut state = self.state.lock();
             let peer: Option<Arc<TcpSocket>> = match &state.link {

@@ -4,7 +4,8 @@
 //! A [`TcpSocket`] is a state under a spin lock, a queue of received bytes, and what it is linked to: another socket of
 //! this machine, to whose queue it hands what is sent, or nothing. `connect.rs` and `listen.rs` make connections,
 //! `transfer.rs` moves bytes, `close.rs` ends them. A connection over the network has a state machine (`engine/`) that
-//! `wire.rs` joins to the socket; `input.rs` finds the connection of a segment, `timer.rs` keeps the deadlines.
+//! `wire.rs` joins to the socket; `input.rs` finds the connection of a segment, `opening.rs` makes those that others open,
+//! `timer.rs` keeps the deadlines.
 //!
 //! # Lock order
 //! ```text
@@ -15,11 +16,14 @@
 
 mod close;
 mod connect;
+mod cookie;
 mod engine;
 mod info;
 pub(crate) mod input;
 mod listen;
-mod time_wait;
+pub(crate) mod opening;
+mod secret;
+pub(crate) mod time_wait;
 pub(crate) mod timer;
 mod transfer;
 mod wire;
@@ -122,6 +126,10 @@ pub struct TcpSocket {
     closed: AtomicBool,
     /// The deadline that `timer.rs` knows; `u64::MAX`: none.
     timer_ns: AtomicU64,
+    /// Tells its entry there from others of the same time.
+    timer_id: AtomicU64,
+    /// It is counted in `close.rs`'s number of connections that nobody holds.
+    orphaned: AtomicBool,
 }
 
 impl TcpSocket {
@@ -160,6 +168,8 @@ impl TcpSocket {
             starved: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             timer_ns: AtomicU64::new(u64::MAX),
+            timer_id: AtomicU64::new(0),
+            orphaned: AtomicBool::new(false),
         })
     }
 

@@ -21,10 +21,31 @@ pub(super) fn set(socket: &Arc<TcpSocket>, deadline_ns: u64) {
     if deadline_ns >= socket.timer_ns.load(Ordering::Acquire) {
         return;
     }
-    socket.timer_ns.store(deadline_ns, Ordering::Release);
     let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-    DEADLINES.lock().insert((deadline_ns, id), Arc::downgrade(socket));
+    let weak = Arc::downgrade(socket);
+    let _old = {
+        let mut deadlines = DEADLINES.lock();
+        let old = (socket.timer_ns.swap(deadline_ns, Ordering::AcqRel), socket.timer_id.swap(id, Ordering::AcqRel));
+        let old = deadlines.remove(&old);
+        deadlines.insert((deadline_ns, id), weak);
+        old
+    };
     crate::device::wake_at(deadline_ns);
+}
+
+/// The connection is over: its entry would hold its memory until the deadline, hours long for a keepalive.
+pub(super) fn cancel(socket: &TcpSocket) {
+    let _old = {
+        let mut deadlines = DEADLINES.lock();
+        let at = socket.timer_ns.swap(u64::MAX, Ordering::AcqRel);
+        deadlines.remove(&(at, socket.timer_id.load(Ordering::Acquire)))
+    };
+}
+
+/// Connections that have a deadline.
+#[cfg(test)]
+pub(crate) fn count() -> usize {
+    DEADLINES.lock().len()
 }
 
 /// Does what is due; the next deadline.
@@ -33,13 +54,14 @@ pub(crate) fn run(now_ns: u64) -> u64 {
     for socket in blocked.iter().filter_map(Weak::upgrade) {
         socket.act(Act::Look);
     }
+    let opening = super::opening::run(now_ns);
     loop {
         let due = {
             let mut deadlines = DEADLINES.lock();
             match deadlines.first_key_value() {
                 Some((&(at, _), _)) if at <= now_ns => deadlines.pop_first(),
-                Some((&(at, _), _)) => return at,
-                None => return u64::MAX,
+                Some((&(at, _), _)) => return at.min(opening),
+                None => return opening,
             }
         };
         let Some(((at, _), socket)) = due else { continue };

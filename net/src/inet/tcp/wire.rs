@@ -79,7 +79,7 @@ impl Way {
 /// The number that a connection starts with (RFC 6528).
 pub(crate) fn first_number(tuple: &Tuple) -> u32 {
     let clock = (hal::clock::now_ns() >> 8) as u32;
-    (crate::inet::connections::hash_of(tuple) as u32).wrapping_add(clock)
+    (super::secret::of(tuple, 0) as u32).wrapping_add(clock)
 }
 
 fn cut_max(tuple: &Tuple) -> usize {
@@ -217,6 +217,8 @@ impl TcpSocket {
                 time_wait::add(tuple, record);
             }
             self.unlist(tuple, shared);
+            timer::cancel(self);
+            self.no_orphan();
         } else {
             timer::set(self, deadline);
         }

@@ -1,7 +1,7 @@
 //! A segment arrives (RFC 9293, 3.10.7).
 
 use super::head::{ACK, FIN, Head, RST, SYN};
-use super::{Failure, MS, RECEIVE_MAX, Rules, Stage, Tcb, before};
+use super::{Failure, MS, RECEIVE_MAX, Rules, STRAY_NS, Stage, Tcb, before};
 use alloc::vec::Vec;
 
 /// How long an acknowledgement may wait for company.
@@ -29,13 +29,13 @@ impl Tcb {
         }
         if self.stamps && !head.has(RST) && head.stamp.is_some_and(|(value, _)| before(value, self.recent_stamp)) {
             // From before a wrap of the sequence numbers (RFC 7323, 5).
-            self.ack_now = true;
+            self.answer_stray(payload.is_empty(), rules);
             return false;
         }
         let len = payload.len() as u32 + u32::from(head.has(SYN)) + u32::from(head.has(FIN));
         if !self.is_acceptable(head.seq, len) {
             if !head.has(RST) {
-                self.ack_now = true;
+                self.answer_stray(payload.is_empty() && !head.has(FIN), rules);
                 // The peer has not heard that it may stop.
                 if self.stage == Stage::TimeWait {
                     self.end_at = rules.now_ns + TIME_WAIT_NS;
@@ -46,7 +46,7 @@ impl Tcb {
         if head.has(RST) {
             if head.seq != self.rcv_nxt {
                 // It may be forged: only one who answers this knows the right number (RFC 5961, 3.2).
-                self.ack_now = true;
+                self.answer_stray(true, rules);
             } else if self.stage == Stage::SynReceived {
                 self.fail(Failure::Refused);
             } else if matches!(self.stage, Stage::TimeWait | Stage::Closing | Stage::LastAck) {
@@ -58,7 +58,7 @@ impl Tcb {
             return false;
         }
         if head.has(SYN) {
-            self.ack_now = true;
+            self.answer_stray(true, rules);
             return false;
         }
         if !head.has(ACK) {
@@ -80,8 +80,9 @@ impl Tcb {
         {
             self.recent_stamp = value;
         }
-        if before(self.max, head.ack) {
-            self.ack_now = true;
+        // Of bytes never sent, or from long ago: who is blind must not get bytes in (RFC 5961, 5.2).
+        if before(self.max, head.ack) || before(head.ack, self.una.wrapping_sub(self.window_max)) {
+            self.answer_stray(payload.is_empty(), rules);
             return false;
         }
         self.take_ack(head, payload.is_empty() && len == 0, rules);
@@ -91,6 +92,17 @@ impl Tcb {
             self.ack_now = true;
         }
         false
+    }
+
+    /// A segment that is not right tells the peer where this end is; one that carries nothing does so seldom.
+    fn answer_stray(&mut self, is_empty: bool, rules: &Rules) {
+        if is_empty {
+            if self.strayed_ns != 0 && rules.now_ns.saturating_sub(self.strayed_ns) < STRAY_NS {
+                return;
+            }
+            self.strayed_ns = rules.now_ns;
+        }
+        self.ack_now = true;
     }
 
     fn in_syn_sent(&mut self, head: &Head, rules: &Rules) -> bool {
@@ -161,6 +173,7 @@ impl Tcb {
         if before(self.window_seq, head.seq) || self.window_seq == head.seq && !before(ack, self.window_ack) {
             let was_closed = self.window == 0;
             (self.window, self.window_seq, self.window_ack) = (window, head.seq, ack);
+            self.window_max = self.window_max.max(window);
             if was_closed && window > 0 && self.nxt == self.una {
                 self.resend_at = 0;
             }
@@ -205,6 +218,7 @@ impl Tcb {
             match self.stage {
                 Stage::FinWait1 => {
                     self.stage = Stage::FinWait2;
+                    self.end_at = 0;
                 }
                 Stage::Closing => self.enter_time_wait(rules),
                 Stage::LastAck => {

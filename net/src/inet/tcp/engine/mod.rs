@@ -84,6 +84,11 @@ pub(crate) struct Rules {
 }
 
 const MS: u64 = 1_000_000;
+/// Segments without bytes that are not right are answered this seldom: their answers may be answered, for ever
+/// (net.ipv4.tcp_invalid_ratelimit).
+pub(crate) const STRAY_NS: u64 = 500 * MS;
+/// How long a connection that nobody holds may stand still before it is reset.
+const ORPHAN_NS: u64 = 100_000 * MS;
 /// The receive buffer at first and at most.
 const RECEIVE_FIRST: usize = 65_535;
 const RECEIVE_MAX: usize = 4 << 20;
@@ -101,6 +106,8 @@ pub(crate) struct Tcb {
     /// Behind the last byte ever sent.
     max: u32,
     window: u32,
+    /// The largest that there was.
+    window_max: u32,
     window_seq: u32,
     window_ack: u32,
     send_scale: u8,
@@ -145,6 +152,8 @@ pub(crate) struct Tcb {
     /// When the oldest unacknowledged byte was sent first.
     stalled_ns: u64,
     heard_ns: u64,
+    /// When a stray segment was answered last.
+    strayed_ns: u64,
     // Deadlines; 0: none.
     resend_at: u64,
     ack_at: u64,
@@ -162,6 +171,7 @@ impl Tcb {
             nxt: iss,
             max: iss,
             window: 0,
+            window_max: 0,
             window_seq: 0,
             window_ack: 0,
             send_scale: 0,
@@ -196,6 +206,7 @@ impl Tcb {
             probes: 0,
             stalled_ns: 0,
             heard_ns: now_ns,
+            strayed_ns: 0,
             resend_at: 0,
             ack_at: 0,
             keep_at: 0,
@@ -227,6 +238,7 @@ impl Tcb {
             self.receive_scale = SCALE;
         }
         self.window = u32::from(syn.window);
+        self.window_max = self.window;
         self.window_seq = syn.seq;
         if let Some((value, _)) = syn.stamp {
             self.stamps = true;
@@ -282,8 +294,8 @@ impl Tcb {
 
     /// Nobody holds the connection: it does not wait for ever for the peer's end.
     pub(crate) fn leave(&mut self, now_ns: u64) {
-        if self.stage == Stage::FinWait2 && self.end_at == 0 {
-            self.end_at = now_ns + input::TIME_WAIT_NS;
+        if self.end_at == 0 && self.stage != Stage::Closed {
+            self.end_at = now_ns + if self.stage == Stage::FinWait2 { input::TIME_WAIT_NS } else { ORPHAN_NS };
         }
     }
 

@@ -1,6 +1,6 @@
 //! What is due: retransmissions, probes, late acknowledgements, keepalive.
 
-use super::{Failure, MS, Rules, Stage, Tcb, Wire, before};
+use super::{Failure, MS, ORPHAN_NS, Rules, Stage, Tcb, Wire, before};
 
 /// The longest retransmission timeout, and how often is sent again (net.ipv4.tcp_retries2, tcp_syn_retries).
 const RTO_MAX_NS: u64 = 120_000 * MS;
@@ -18,6 +18,15 @@ impl Tcb {
         }
         if due(self.end_at) {
             self.end_at = 0;
+            if !matches!(self.stage, Stage::FinWait2 | Stage::TimeWait) {
+                // Nobody holds it. As long as bytes get through it may go on.
+                let still_ns = now.saturating_sub(self.stalled_ns);
+                if still_ns >= ORPHAN_NS {
+                    return self.abort(rules, wire);
+                }
+                self.end_at = now + ORPHAN_NS - still_ns;
+                return;
+            }
             self.stage = Stage::Closed;
             self.free();
             return;
