@@ -232,3 +232,13 @@ pub fn ensure(destination: Ip) {
         let _ = APPLIED.wait_until(Some(deadline), Interruptible::Yes, has_address);
     }
 }
+
+/// A device for tests, which hand frames in themselves: no thread serves it.
+#[cfg(test)]
+pub(crate) fn attach(nic: &'static dyn Nic, info: NicInfo, addresses: &[InterfaceAddress], routes: &[Route]) {
+    let index = interface::add("eth0", info.mac, u32::from(info.mtu_bytes));
+    let routes: Vec<Route> = routes.iter().map(|route| Route { interface: index, ..*route }).collect();
+    interface::set_routes(index, &routes);
+    interface::set_addresses(index, addresses);
+    DEVICE.call_once(|| Some(Device { nic, info, index }));
+}

@@ -24,6 +24,8 @@ extern crate alloc;
 pub mod config;
 pub mod device;
 mod file;
+#[cfg(test)]
+mod hostile;
 pub mod inet;
 pub mod interface;
 mod options;

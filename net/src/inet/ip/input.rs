@@ -11,6 +11,7 @@ use crate::interface;
 use crate::socket::PacketInfo;
 use fs::FsError;
 use hal::hil::nic::ETHERNET_HEADER_BYTES;
+use hal::sync::SpinLock;
 
 const TCP: u8 = 6;
 
@@ -38,11 +39,16 @@ pub(crate) fn frame(device: &Device, frame: &[u8], checked: bool) {
         _ => None,
     };
     let Some((header, payload)) = parsed else { return };
-    if header.from.is_loopback() || header.to.is_loopback() || header.from.is_multicast() {
+    let (from, ip) = (header.from, header.to);
+    if from.is_loopback() || ip.is_loopback() || from.is_multicast() || from.is_broadcast() {
         return;
     }
-    let group = header.to.is_multicast() || header.to.is_broadcast() || to[0] & 1 != 0;
-    if !group && !interface::is_local(header.to) {
+    // Own addresses are no sender's (RFC 1122, 3.2.1.3): the answers would go round within the machine.
+    if interface::is_local(from) {
+        return;
+    }
+    let group = ip.is_multicast() || ip.is_broadcast() || to[0] & 1 != 0 && neighbour::is_network_broadcast(device, ip);
+    if !group && !interface::is_local(ip) {
         return;
     }
     transport(device, &header, payload, checked);
@@ -201,9 +207,25 @@ fn error_arrived(protocol: u8, message: &[u8]) {
     }
 }
 
+/// Errors that are sent in a second at most (net.ipv4.icmp_msgs_per_sec): a flood is not answered by another.
+const ERRORS_PER_SECOND: u64 = 1000;
+
+/// Whether one more error may be sent.
+fn may_complain() -> bool {
+    /// The second, and the errors that were sent in it.
+    static SENT: SpinLock<(u64, u64)> = SpinLock::new((0, 0));
+    let second = hal::clock::now_ns() / 1_000_000_000;
+    let mut sent = SENT.lock();
+    if sent.0 != second {
+        *sent = (second, 0);
+    }
+    sent.1 += 1;
+    sent.1 <= ERRORS_PER_SECOND
+}
+
 /// Nobody has the port of a datagram (RFC 1122, 3.2.2.1).
 fn unreachable(device: &Device, header: &Header, payload: &[u8]) {
-    if header.to.is_multicast() || header.to.is_broadcast() || header.from.is_any() {
+    if !may_complain() || header.to.is_multicast() || header.to.is_broadcast() || header.from.is_any() {
         return;
     }
     let _ = device;

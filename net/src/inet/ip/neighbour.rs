@@ -51,7 +51,9 @@ pub(super) fn find(device: &Device, path: &Path) -> Option<[u8; 6]> {
         let mut table = TABLE.lock();
         let table = table.get_or_insert_default();
         if table.len() >= NEIGHBOURS_MAX && !table.contains_key(&ip) {
-            let oldest = table.iter().min_by_key(|(_, known)| known.heard_ns.max(known.asked_ns)).map(|(&ip, _)| ip);
+            // Those that never answered first: strangers can name any number of them.
+            let worth = |known: &Neighbour| (known.mac.is_some(), known.heard_ns.max(known.asked_ns));
+            let oldest = table.iter().min_by_key(|(_, known)| worth(known)).map(|(&ip, _)| ip);
             let _gone = oldest.and_then(|ip| table.remove(&ip));
         }
         let known = table.entry(ip).or_default();
@@ -74,7 +76,8 @@ pub(super) fn find(device: &Device, path: &Path) -> Option<[u8; 6]> {
     mac
 }
 
-fn is_network_broadcast(device: &Device, ip: Ip) -> bool {
+/// Whether it is the broadcast address of a network of the interface.
+pub(super) fn is_network_broadcast(device: &Device, ip: Ip) -> bool {
     let Some(v4) = ip.v4() else { return false };
     let table = interface::table();
     let Some(own) = table.interface(device.index) else { return false };
@@ -106,6 +109,12 @@ fn send_waiting(device: &Device, mac: [u8; 6], mut frame: Vec<u8>, offload: Tran
         buffer.copy_from_slice(&frame);
         device::send(device, buffer, offload);
     }
+}
+
+/// Neighbours that are known or asked for.
+#[cfg(test)]
+pub(crate) fn count() -> usize {
+    TABLE.lock().as_ref().map_or(0, HashMap::len)
 }
 
 /// `ip` has this address. One that was not asked for is remembered only if `welcome`.

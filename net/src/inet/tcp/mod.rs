@@ -28,6 +28,8 @@ pub(crate) mod timer;
 mod transfer;
 mod wire;
 
+#[cfg(test)]
+pub(crate) use engine::head as engine_head;
 pub use info::TcpInfo;
 
 use super::address::{Endpoint, Ip, Tuple};

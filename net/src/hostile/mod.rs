@@ -1,0 +1,333 @@
+//! A hostile network, within a test: a real device's frames go through the real stack, strangers send whatever they like,
+//! and every so often somebody who behaves must still be served. All by seed.
+//!
+//! `HOSTILE_FRAMES=1000000 cargo test --release -p net hostile` runs more; `HOSTILE_SEED` another sequence.
+
+mod frames;
+mod nic;
+mod wire;
+
+use crate::config::Client;
+use crate::device::{self, device};
+use crate::inet::tcp::engine_head::{ACK, FIN, Head, PSH, SYN};
+use crate::inet::tcp::{TcpSocket, opening, time_wait, timer};
+use crate::inet::udp::UdpSocket;
+use crate::inet::{Endpoint, Ip, connections, ip};
+use crate::interface::{InterfaceAddress, Route};
+use crate::socket::{Address, Credentials, InetAddress, ReceiveFlags, SendArguments, Socket};
+use fs::{Blocking, FsError, SliceSink, SliceSource};
+use nic::TestNic;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::vec::Vec;
+
+const SERVER: Ip = Ip::from_v4(0x0a00_0001);
+const SERVER_V6: Ip = Ip(0xfd00 << 112 | 1);
+const PORT: u16 = 80;
+/// Nobody takes connections from this one.
+const SLOW_PORT: u16 = 81;
+/// Connections that the application holds; it closes the oldest.
+const HELD_MAX: usize = 500;
+
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+    fn below(&mut self, limit: usize) -> usize {
+        (self.next() >> 8) as usize % limit.max(1)
+    }
+    fn one_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+    fn bytes(&mut self, len: usize) -> Vec<u8> {
+        (0..len).map(|_| (self.next() >> 16) as u8).collect()
+    }
+}
+
+/// The machine, and its application: it sends back what it receives.
+struct World {
+    nic: &'static TestNic,
+    client: Client,
+    listener: Arc<TcpSocket>,
+    slow: Arc<TcpSocket>,
+    udp: Arc<UdpSocket>,
+    held: VecDeque<Arc<dyn Socket>>,
+    /// Addresses that have been used by peers who behave.
+    peers: u32,
+}
+
+/// The machine's tables are one for the process: tests take turns.
+static TURN: Mutex<Option<&'static TestNic>> = Mutex::new(None);
+
+fn listener(port: u16) -> Arc<TcpSocket> {
+    let socket = TcpSocket::new(true);
+    let at = InetAddress { v6: true, at: Endpoint::new(Ip::ANY_V6, port) };
+    socket.options().reuse_address.store(true, core::sync::atomic::Ordering::Relaxed);
+    socket.bind(&Address::Inet(at)).expect("a free port");
+    socket.listen(128, Credentials { pid: 1, uid: 0, gid: 0 }).expect("it listens");
+    socket
+}
+
+impl World {
+    fn new() -> (MutexGuard<'static, Option<&'static TestNic>>, Self) {
+        let mut turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let nic = *turn.get_or_insert_with(|| {
+            let nic = TestNic::new();
+            let gateway = |network, ip| Route { interface: 0, network, prefix: 0, gateway: Some(ip) };
+            let routes = [gateway(Ip::ANY_V4, Ip::from_v4(0x0a00_00fe)), gateway(Ip::ANY_V6, Ip(SERVER_V6.0 + 0xfe))];
+            let addresses =
+                [InterfaceAddress { ip: SERVER, prefix: 16 }, InterfaceAddress { ip: SERVER_V6, prefix: 64 }];
+            device::attach(nic, TestNic::info(), &addresses, &routes);
+            nic
+        });
+        let udp = UdpSocket::new(true);
+        let at = InetAddress { v6: true, at: Endpoint::new(Ip::ANY_V6, 53) };
+        udp.bind(&Address::Inet(at)).expect("a free port");
+        let client = Client::new(nic::MAC, 7, hal::clock::now_ns());
+        let world = Self {
+            nic,
+            client,
+            listener: listener(PORT),
+            slow: listener(SLOW_PORT),
+            udp,
+            held: VecDeque::new(),
+            peers: 0,
+        };
+        (turn, world)
+    }
+
+    /// The machine takes a frame in.
+    fn take(&mut self, frame: &[u8], checked: bool) {
+        let Some(device) = device() else { panic!("there is a device") };
+        if Client::wants(frame) {
+            self.client.receive(frame, checked, hal::clock::now_ns());
+        } else {
+            ip::input::frame(device, frame, checked);
+        }
+    }
+
+    /// The application runs: it accepts, and sends back what came.
+    fn serve(&mut self) {
+        while let Ok(socket) = self.listener.accept(Blocking::Never) {
+            self.held.push_back(socket);
+        }
+        let mut over = Vec::new();
+        for (index, socket) in self.held.iter().enumerate() {
+            let mut buffer = [0; 2048];
+            match socket.receive(&mut SliceSink::new(&mut buffer), ReceiveFlags::default(), Blocking::Never) {
+                Ok(received) if received.count > 0 => {
+                    let bytes = &buffer[..received.count];
+                    let _ = socket.send(&mut SliceSource::new(bytes), SendArguments::default(), Blocking::Never);
+                }
+                Err(FsError::WouldBlock) => {}
+                _ => over.push(index),
+            }
+        }
+        for index in over.into_iter().rev() {
+            self.held.remove(index).expect("it is there").close();
+        }
+        while self.held.len() > HELD_MAX {
+            self.held.pop_front().expect("it is there").close();
+        }
+        let mut buffer = [0; 2048];
+        while self.udp.receive(&mut SliceSink::new(&mut buffer), ReceiveFlags::default(), Blocking::Never).is_ok() {}
+        timer::run(hal::clock::now_ns());
+    }
+
+    /// What the machine sent since; questions for addresses of the network are answered.
+    fn sent(&mut self) -> Vec<Vec<u8>> {
+        let mut all = Vec::new();
+        for _ in 0..3 {
+            let frames = self.nic.take_sent();
+            for frame in &frames {
+                if let [.., 0, 1, 8, 0, 6, 4, 0, 1, _, _, _, _, _, _, a, b, c, d, _, _, _, _, _, _, e, f, g, h] =
+                    frame[..]
+                    && frame.len() == 42
+                {
+                    let (own, asked) = (Ip::from_v4_bytes([a, b, c, d]), Ip::from_v4_bytes([e, f, g, h]));
+                    self.take(&wire::arp(2, wire::PEER_MAC, asked, own), false);
+                }
+            }
+            all.extend(frames);
+        }
+        all
+    }
+
+    /// A peer who behaves opens a connection, sends a request, gets it back, and closes.
+    fn is_served(&mut self) -> Result<(), &'static str> {
+        self.peers += 1;
+        let from = Ip::from_v4(0x0a00_1000 + self.peers);
+        let ports = (10_000 + (self.peers % 50_000) as u16, PORT);
+        self.serve();
+        self.sent();
+        let mut head = Head {
+            seq: self.peers.wrapping_mul(77_777),
+            flags: SYN,
+            window: 60_000,
+            mss: Some(1460),
+            scale: Some(7),
+            sack_permitted: true,
+            stamp: Some((1000, 0)),
+            ..Head::default()
+        };
+        let mut answered = None;
+        for _ in 0..3 {
+            self.take(&wire::tcp(from, SERVER, ports, &head, &[]), false);
+            answered = self.answers(from, ports).into_iter().find(|(head, _)| head.flags == SYN | ACK);
+            if answered.is_some() {
+                break;
+            }
+        }
+        let (answer, _) = answered.ok_or("no answer to the first segment")?;
+        if answer.ack != head.seq.wrapping_add(1) {
+            return Err("a wrong acknowledgement");
+        }
+        let echo = answer.stamp.map(|(value, _)| (1001, value));
+        head = Head {
+            seq: answer.ack,
+            ack: answer.seq.wrapping_add(1),
+            flags: ACK | PSH,
+            window: 60_000,
+            stamp: echo,
+            ..Head::default()
+        };
+        let request = b"somebody who behaves";
+        self.take(&wire::tcp(from, SERVER, ports, &head, request), false);
+        self.serve();
+        let got: Vec<u8> = self.answers(from, ports).into_iter().flat_map(|(_, bytes)| bytes).collect();
+        if got != request {
+            return Err("no answer to the request");
+        }
+        head.seq = head.seq.wrapping_add(request.len() as u32);
+        head.ack = head.ack.wrapping_add(request.len() as u32);
+        head.flags = ACK | FIN;
+        self.take(&wire::tcp(from, SERVER, ports, &head, &[]), false);
+        self.serve();
+        let ends = self.answers(from, ports);
+        if !ends.iter().any(|(head, _)| head.flags & FIN != 0) {
+            return Err("no end");
+        }
+        head.seq = head.seq.wrapping_add(1);
+        head.ack = head.ack.wrapping_add(1);
+        head.flags = ACK;
+        self.take(&wire::tcp(from, SERVER, ports, &head, &[]), false);
+        Ok(())
+    }
+
+    /// Segments that went to a peer.
+    fn answers(&mut self, to: Ip, ports: (u16, u16)) -> Vec<(Head, Vec<u8>)> {
+        let mut all = Vec::new();
+        for frame in self.sent() {
+            let Some((header, payload)) = frame.get(14..).and_then(ip::input::parse_v4) else { continue };
+            if header.protocol == 6
+                && header.to == to
+                && let Some((from_port, to_port, head, bytes)) = Head::parse(payload)
+                && (to_port, from_port) == ports
+            {
+                all.push((head, bytes.to_vec()));
+            }
+        }
+        all
+    }
+
+    /// Every table is within its bounds.
+    fn check_bounds(&self) {
+        let counts =
+            [opening::count(), time_wait::count(), ip::neighbour::count(), connections::all().len(), timer::count()];
+        assert!(counts[0] <= 4096, "openings: {counts:?}");
+        assert!(counts[1] <= 16_384, "records of TIME_WAIT: {counts:?}");
+        assert!(counts[2] <= 1024, "neighbours: {counts:?}");
+        // Those of the application, in both backlogs, and that nobody holds.
+        assert!(counts[3] <= HELD_MAX + 2 * 129 + 8192, "connections: {counts:?}");
+        assert!(counts[4] <= counts[3], "deadlines: {counts:?}");
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        for socket in self.held.drain(..) {
+            socket.close();
+        }
+        self.listener.close();
+        self.slow.close();
+        self.udp.close();
+    }
+}
+
+/// Bytes of memory that the process has.
+fn resident() -> usize {
+    let text = std::fs::read_to_string("/proc/self/statm").expect("Linux");
+    text.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).expect("statm has numbers") * 4096
+}
+
+fn number_of(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// Seeds that are always run; those that once found a fault stay.
+const SEEDS: &[u64] = &[1, 2, 3, 20_261_128];
+
+#[test]
+fn whatever_strangers_send_others_are_served() {
+    let (_turn, mut world) = World::new();
+    let count = number_of("HOSTILE_FRAMES", 120_000);
+    let mut before = 0;
+    let own = number_of("HOSTILE_SEED", 0);
+    for &seed in SEEDS.iter().chain((own != 0).then_some(&own)) {
+        let mut hostile = frames::Hostile::new(seed);
+        for number in 0..count / SEEDS.len() as u64 {
+            hostile.attack(&mut world);
+            if number % 64 == 0 {
+                world.serve();
+                let sent = world.sent();
+                hostile.hear(&sent);
+            }
+            if number % 1000 == 999 {
+                world.check_bounds();
+                if let Err(what) = world.is_served() {
+                    panic!("seed {seed}, frame {number}: {what}");
+                }
+            }
+        }
+        if before == 0 {
+            before = resident();
+        }
+    }
+    let after = resident();
+    assert!(after < before + (256 << 20), "memory: {before} bytes, then {after}");
+}
+
+#[test]
+fn a_flood_of_first_segments_keeps_nobody_out() {
+    let (_turn, mut world) = World::new();
+    let mut random = Random(5);
+    for round in 0..20 {
+        for _ in 0..2000 {
+            let from = Ip::from_v4(0x0a00_8000 | random.below(0x7fff) as u32);
+            let head = Head { seq: random.next() as u32, flags: SYN, window: 1000, ..Head::default() };
+            world.take(&wire::tcp(from, SERVER, (random.next() as u16 | 1, PORT), &head, &[]), false);
+        }
+        world.nic.take_sent();
+        assert_eq!(world.is_served(), Ok(()), "round {round}");
+        world.check_bounds();
+    }
+    assert_eq!(opening::count(), 4096, "the flood has filled the table, and cookies did the rest");
+}
+
+#[test]
+fn connections_one_after_another_leave_nothing() {
+    let (_turn, mut world) = World::new();
+    for _ in 0..50 {
+        assert_eq!(world.is_served(), Ok(()));
+    }
+    let (connections, deadlines) = (connections::all().len(), timer::count());
+    for _ in 0..5000 {
+        assert_eq!(world.is_served(), Ok(()));
+    }
+    assert_eq!((connections::all().len(), timer::count()), (connections, deadlines));
+}
