@@ -10,7 +10,7 @@ mod wire;
 use crate::config::Client;
 use crate::device::{self, device};
 use crate::inet::tcp::engine_head::{ACK, FIN, Head, PSH, SYN};
-use crate::inet::tcp::{TcpSocket, opening, time_wait, timer};
+use crate::inet::tcp::{TcpSocket, memory, opening, time_wait, timer};
 use crate::inet::udp::UdpSocket;
 use crate::inet::{Endpoint, Ip, connections, ip};
 use crate::interface::{InterfaceAddress, Route};
@@ -317,6 +317,39 @@ fn a_flood_of_first_segments_keeps_nobody_out() {
         world.check_bounds();
     }
     assert_eq!(opening::count(), 4096, "the flood has filled the table, and cookies did the rest");
+}
+
+/// Opens a connection to `port` and sends full segments until `bytes` are acknowledged, or no more are.
+fn fill(world: &mut World, from: Ip, port: u16, bytes: usize) {
+    let ports = (5000, port);
+    let mut head = Head { seq: 9, flags: SYN, window: 60_000, mss: Some(1460), ..Head::default() };
+    world.take(&wire::tcp(from, SERVER, ports, &head, &[]), false);
+    let Some((answer, _)) = world.answers(from, ports).pop() else { return };
+    head = Head { seq: 10, ack: answer.seq.wrapping_add(1), flags: ACK, window: 60_000, ..Head::default() };
+    world.take(&wire::tcp(from, SERVER, ports, &head, &[]), false);
+    let segment = [7; 1400];
+    while (head.seq as usize) < bytes {
+        world.take(&wire::tcp(from, SERVER, ports, &head, &segment), false);
+        timer::run(hal::clock::now_ns());
+        head.seq += 1400;
+    }
+    world.nic.take_sent();
+}
+
+#[test]
+fn who_sends_what_nobody_reads_takes_a_part_of_memory_only() {
+    let (_turn, mut world) = World::new();
+    // Connections of the tests before, which nobody holds and whose peers are silent.
+    let before = memory::used();
+    for number in 0..129 {
+        fill(&mut world, Ip::from_v4(0x0a00_4000 + number), SLOW_PORT, 64_000);
+    }
+    let (used, limit) = (memory::used(), memory::limit());
+    assert!(used > limit / 4 * 3, "they fill {used} bytes of {limit}, not enough for this test");
+    assert!(used < limit + 129 * memory::LEAST, "{used} bytes of {limit}");
+    assert_eq!(world.is_served(), Ok(()));
+    drop(world);
+    assert!(memory::used() <= before, "what the connections had is not given back");
 }
 
 #[test]

@@ -156,6 +156,7 @@ impl TcpSocket {
             let gone = self.inbox.lock().clear();
             gone.len() > 0
         };
+        self.charge.set(0);
         if self.is_remote() {
             let abrupt = unread || self.options.linger() == (true, 0) || self.state.lock().phase == Phase::Connecting;
             let abrupt = abrupt || !self.make_orphan();

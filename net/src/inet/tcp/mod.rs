@@ -21,6 +21,7 @@ mod engine;
 mod info;
 pub(crate) mod input;
 mod listen;
+pub(crate) mod memory;
 pub(crate) mod opening;
 mod secret;
 pub(crate) mod time_wait;
@@ -132,6 +133,8 @@ pub struct TcpSocket {
     timer_id: AtomicU64,
     /// It is counted in `close.rs`'s number of connections that nobody holds.
     orphaned: AtomicBool,
+    /// What its bytes take of what all may, if it leads over the network.
+    charge: memory::Charge,
 }
 
 impl TcpSocket {
@@ -172,6 +175,7 @@ impl TcpSocket {
             timer_ns: AtomicU64::new(u64::MAX),
             timer_id: AtomicU64::new(0),
             orphaned: AtomicBool::new(false),
+            charge: memory::Charge::new(),
         })
     }
 

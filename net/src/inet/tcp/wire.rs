@@ -2,6 +2,7 @@
 
 use super::engine::head::Head;
 use super::engine::{Failure, Rules, Stage, Tcb, Wire};
+use super::memory::{self, Pressure};
 use super::{Link, Phase, State, TcpSocket, time_wait, timer};
 use crate::device::device;
 use crate::inet::Settings;
@@ -107,6 +108,7 @@ pub(crate) fn rules(options: &Options, settings: &Settings, tuple: &Tuple, unrea
         user_timeout_ns: number(Setting::UserTimeout) * 1_000_000,
         receive_limit: if options.sizes_are_set() { options.receive_buffer() as usize } else { 0 },
         cut_max: cut_max(tuple),
+        pressure: memory::pressure(),
     }
 }
 
@@ -143,7 +145,11 @@ impl TcpSocket {
         if self.options.sizes_are_set() {
             return self.options.send_buffer() as usize;
         }
-        (remote.tcb.congestion.window * 2).clamp(SEND_FIRST, SEND_MAX)
+        match memory::pressure() {
+            Pressure::None => (remote.tcb.congestion.window * 2).clamp(SEND_FIRST, SEND_MAX),
+            Pressure::Short => memory::SHORT,
+            Pressure::Out => memory::LEAST,
+        }
     }
 
     /// Does something to the connection and everything that follows from it. True: a reset is the answer to the segment.
@@ -164,7 +170,10 @@ impl TcpSocket {
                         if closed {
                             return 0;
                         }
-                        self.inbox.lock().append(bytes)
+                        let mut inbox = self.inbox.lock();
+                        // What there is no memory for the peer sends again later.
+                        let is_out = rules.pressure == Pressure::Out && inbox.len() >= memory::LEAST;
+                        if is_out { 0 } else { inbox.append(bytes) }
                     });
                     // Bytes for nobody: the peer shall know (RFC 9293, 3.6.1).
                     if closed && !payload.is_empty() && !reset {
@@ -191,6 +200,7 @@ impl TcpSocket {
             if tcb.blocked {
                 timer::wait_for_device(self);
             }
+            self.charge.set(tcb.buffered() + self.inbox.lock().len());
             let deadline = tcb.deadline();
             let what = self.effects(&mut state);
             if let Link::Remote(remote) = &state.link {

@@ -2,6 +2,7 @@
 
 use super::head::{ACK, FIN, Head, RST, SYN};
 use super::{Failure, MS, RECEIVE_MAX, Rules, STRAY_NS, Stage, Tcb, before};
+use crate::inet::tcp::memory::Pressure;
 use alloc::vec::Vec;
 
 /// How long an acknowledgement may wait for company.
@@ -307,8 +308,10 @@ impl Tcb {
         if !bytes.is_empty() {
             if seq == self.rcv_nxt {
                 self.in_order(bytes, rules, deliver);
-            } else {
+            } else if rules.pressure == Pressure::None {
                 self.keep_early(seq, bytes);
+                self.ack_now = true;
+            } else {
                 self.ack_now = true;
             }
         }
@@ -354,7 +357,7 @@ impl Tcb {
         self.delivered += total;
         if self.delivered >= self.receive_limit && self.receive_limit < RECEIVE_MAX {
             // The application reads as fast as bytes come: it gets more room.
-            if rules.unread < self.receive_limit / 2 {
+            if rules.unread < self.receive_limit / 2 && rules.pressure == Pressure::None {
                 self.receive_limit *= 2;
             }
             self.delivered = 0;

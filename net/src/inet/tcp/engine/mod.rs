@@ -17,6 +17,7 @@ mod tests;
 mod timer;
 
 use crate::inet::queue::ByteQueue;
+use crate::inet::tcp::memory::Pressure;
 use alloc::vec::Vec;
 use congestion::Congestion;
 use head::Head;
@@ -81,6 +82,8 @@ pub(crate) struct Rules {
     pub receive_limit: usize,
     /// Most bytes of a segment that the device cuts; 0: it cuts none.
     pub cut_max: usize,
+    /// How short memory for the bytes of all connections is.
+    pub pressure: Pressure,
 }
 
 const MS: u64 = 1_000_000;
@@ -315,6 +318,11 @@ impl Tcb {
         let scaled = self.receive_scale != 0;
         let bits = u8::from(self.stamps) | u8::from(self.sack) << 1 | u8::from(scaled) << 2;
         (bits, (self.send_scale, self.receive_scale))
+    }
+
+    /// Bytes that it keeps.
+    pub(crate) fn buffered(&self) -> usize {
+        self.queue.len() + self.early_bytes
     }
 
     pub(crate) fn receive_limit(&self) -> usize {

@@ -3,6 +3,7 @@
 use super::head::{ACK, FIN, Head, PSH, RST, SACKS_MAX, SYN};
 use super::{MS, RECEIVE_FIRST, Rules, SCALE, Stage, Tcb, Wire, before};
 use crate::inet::queue::ByteQueue;
+use crate::inet::tcp::memory::{Pressure, SHORT};
 
 /// Most bytes of a segment that is to be cut.
 const CUT_MAX: usize = 60_000;
@@ -71,6 +72,7 @@ impl Tcb {
     /// Where the peer's right to send ends: it never moves back, and forward only by a worthwhile step.
     fn update_window(&mut self, rules: &Rules) {
         let limit = if rules.receive_limit > 0 { rules.receive_limit } else { self.receive_limit };
+        let limit = if rules.pressure == Pressure::None { limit } else { limit.min(SHORT) };
         let space = limit.saturating_sub(rules.unread + self.early_bytes) as u32;
         let edge = self.rcv_nxt.wrapping_add(space);
         if !before(self.edge, edge) {
