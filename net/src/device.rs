@@ -51,7 +51,7 @@ impl NicEvents for Events {
 }
 
 /// Whether this kernel has a network beyond its loopback. Without it the compiler leaves out all that only a device needs.
-const HAS_NETWORK: bool = cfg!(any(test, feature = "network"));
+pub(crate) const HAS_NETWORK: bool = cfg!(any(test, feature = "network"));
 
 /// The device, if it runs.
 #[inline(always)]

@@ -4,7 +4,7 @@ use super::engine::head::Head;
 use super::engine::{Failure, Rules, Stage, Tcb, Wire};
 use super::memory::{self, Pressure};
 use super::{Link, Phase, State, TcpSocket, time_wait, timer};
-use crate::device::device;
+use crate::device::{HAS_NETWORK, device};
 use crate::inet::Settings;
 use crate::inet::address::{Ip, Tuple};
 use crate::inet::ip::{self, Packet};
@@ -137,7 +137,7 @@ pub(crate) enum Act<'a> {
 impl TcpSocket {
     /// Whether the connection leads over the network.
     pub(super) fn is_remote(&self) -> bool {
-        matches!(self.state.lock().link, Link::Remote(_))
+        HAS_NETWORK && matches!(self.state.lock().link, Link::Remote(_))
     }
 
     /// Most bytes that wait to be sent.
@@ -154,6 +154,9 @@ impl TcpSocket {
 
     /// Does something to the connection and everything that follows from it. True: a reset is the answer to the segment.
     pub(crate) fn act(self: &Arc<Self>, act: Act<'_>) -> bool {
+        if !HAS_NETWORK {
+            return false;
+        }
         let mut reset = false;
         let mut gone = None;
         let mut over = None;
