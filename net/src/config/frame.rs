@@ -42,6 +42,10 @@ pub(super) fn be32(from: &[u8], at: usize) -> Option<u32> {
 /// Sender's Ethernet address, and DHCP message, of a frame from a DHCP server. The UDP checksum is not looked at: what a
 /// server on the same host sends has none yet, and the transaction's number protects well enough.
 pub(super) fn dhcp_message(frame: &[u8]) -> Option<([u8; 6], &[u8])> {
+    // Asked of every frame that arrives: what most of them are goes first.
+    if *frame.get(ETHERNET_BYTES + 9)? != PROTOCOL_UDP {
+        return None;
+    }
     let (source, kind) = (bytes::<6>(frame, 6)?, bytes::<2>(frame, 12)?);
     let ip = frame.get(ETHERNET_BYTES..)?;
     let ip = ip.get(..usize::from(be16(ip, 2)?))?;

@@ -4,16 +4,11 @@ use super::address::Tuple;
 use super::tcp::TcpSocket;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::hash::{BuildHasher, Hasher};
 use hal::sync::{Once, SpinLock};
-use hashbrown::HashMap;
+use hashbrown::hash_table::{Entry, HashTable};
 
 /// Parts of the table, each with its own lock.
 const SHARDS: usize = 64;
-
-/// A hash that peers cannot foresee: multiplied and folded with a key of this boot.
-#[derive(Clone, Copy, Default)]
-pub struct TupleHasher(u64);
 
 static KEY: Once<[u64; 2]> = Once::new();
 
@@ -31,7 +26,7 @@ fn fold(a: u64, b: u64) -> u64 {
     product as u64 ^ (product >> 64) as u64
 }
 
-/// The hash of a connection.
+/// The hash of a connection: peers cannot foresee it, it is multiplied and folded with a key of this boot.
 pub fn hash_of(tuple: &Tuple) -> u64 {
     let [one, other] = key();
     let halves = |ip: u128| fold(ip as u64 ^ one, (ip >> 64) as u64 ^ other);
@@ -39,47 +34,28 @@ pub fn hash_of(tuple: &Tuple) -> u64 {
     fold(halves(tuple.local_ip.0) ^ one, halves(tuple.remote_ip.0).rotate_left(17) ^ ports ^ other)
 }
 
-impl Hasher for TupleHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, _bytes: &[u8]) {}
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
+type Shard = HashTable<(Tuple, Arc<TcpSocket>)>;
+
+static TABLE: [SpinLock<Shard>; SHARDS] = [const { SpinLock::new(HashTable::new()) }; SHARDS];
+
+/// The part of the table that `hash` belongs to. The low bits choose it; the table inside uses the high ones first.
+fn shard(hash: u64) -> &'static SpinLock<Shard> {
+    &TABLE[hash as usize % SHARDS]
 }
 
-impl BuildHasher for TupleHasher {
-    type Hasher = TupleHasher;
-    fn build_hasher(&self) -> TupleHasher {
-        TupleHasher(0)
-    }
-}
-
-/// A tuple that hashes to what [`hash_of`] gives.
-#[derive(PartialEq, Eq)]
-struct Hashed(Tuple);
-
-impl core::hash::Hash for Hashed {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(hash_of(&self.0));
-    }
-}
-
-type Shard = HashMap<Hashed, Arc<TcpSocket>, TupleHasher>;
-
-static TABLE: [SpinLock<Shard>; SHARDS] = [const { SpinLock::new(HashMap::with_hasher(TupleHasher(0))) }; SHARDS];
-
-fn shard(tuple: &Tuple) -> &'static SpinLock<Shard> {
-    &TABLE[hash_of(tuple) as usize % SHARDS]
+/// Within a part the low bits are the same everywhere.
+fn within(hash: u64) -> u64 {
+    hash.rotate_right(6)
 }
 
 /// Adds a connection; false if there is one of the same addresses.
 pub fn insert(tuple: Tuple, socket: &Arc<TcpSocket>) -> bool {
-    match shard(&tuple).lock().entry(Hashed(tuple)) {
-        hashbrown::hash_map::Entry::Occupied(_) => false,
-        hashbrown::hash_map::Entry::Vacant(place) => {
-            place.insert(socket.clone());
+    let hash = hash_of(&tuple);
+    let rehash = |(known, _): &(Tuple, _)| within(hash_of(known));
+    match shard(hash).lock().entry(within(hash), |(known, _)| *known == tuple, rehash) {
+        Entry::Occupied(_) => false,
+        Entry::Vacant(place) => {
+            place.insert((tuple, socket.clone()));
             true
         }
     }
@@ -87,17 +63,23 @@ pub fn insert(tuple: Tuple, socket: &Arc<TcpSocket>) -> bool {
 
 /// Whether there is one.
 pub fn contains(tuple: &Tuple) -> bool {
-    shard(tuple).lock().contains_key(&Hashed(*tuple))
+    let hash = hash_of(tuple);
+    shard(hash).lock().find(within(hash), |(known, _)| known == tuple).is_some()
 }
 
 /// The connection of these addresses.
 pub fn find(tuple: &Tuple) -> Option<Arc<TcpSocket>> {
-    shard(tuple).lock().get(&Hashed(*tuple)).cloned()
+    let hash = hash_of(tuple);
+    shard(hash).lock().find(within(hash), |(known, _)| known == tuple).map(|(_, socket)| socket.clone())
 }
 
 /// Takes one out.
 pub fn remove(tuple: &Tuple) {
-    let _gone = shard(tuple).lock().remove(&Hashed(*tuple));
+    let hash = hash_of(tuple);
+    let _gone = {
+        let mut shard = shard(hash).lock();
+        shard.find_entry(within(hash), |(known, _)| known == tuple).ok().map(|entry| entry.remove().0)
+    };
 }
 
 /// All of them, for tables that people read.
@@ -106,7 +88,7 @@ pub fn all() -> Vec<Arc<TcpSocket>> {
     for shard in &TABLE {
         // Counted first: nothing of that size is allocated under the lock.
         list.reserve(shard.lock().len() + 8);
-        list.extend(shard.lock().values().cloned());
+        list.extend(shard.lock().iter().map(|(_, socket)| socket.clone()));
     }
     list
 }

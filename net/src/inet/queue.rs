@@ -4,6 +4,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use fs::{FsError, FsResult, Source};
+use hal::sync::SpinLock;
 
 /// A new piece that bytes are appended to has at least this capacity.
 const PIECE_MIN: usize = 2048;
@@ -17,11 +18,53 @@ pub struct Piece {
     taken: usize,
 }
 
+/// Blocks that pieces were in: the next one takes the memory without a way through the allocator.
+struct Spare {
+    blocks: [Vec<u8>; SPARE_MAX],
+    count: usize,
+}
+
+const SPARE_MAX: usize = 32;
+static SPARE: SpinLock<Spare> = SpinLock::new(Spare { blocks: [const { Vec::new() }; SPARE_MAX], count: 0 });
+
+/// An empty block of [`PIECE_MIN`] bytes; `None` if memory is short.
+fn block() -> Option<Vec<u8>> {
+    {
+        let mut spare = SPARE.lock();
+        if spare.count > 0 {
+            spare.count -= 1;
+            let at = spare.count;
+            return Some(core::mem::take(&mut spare.blocks[at]));
+        }
+    }
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(PIECE_MIN).ok()?;
+    Some(bytes)
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        if self.bytes.capacity() == PIECE_MIN {
+            let mut spare = SPARE.lock();
+            if spare.count < SPARE_MAX {
+                let at = spare.count;
+                self.bytes.clear();
+                spare.blocks[at] = core::mem::take(&mut self.bytes);
+                spare.count += 1;
+            }
+        }
+    }
+}
+
 impl Piece {
     /// Takes up to `count` bytes (fewer if the source faults; the error if there was none).
     pub fn fill(source: &mut dyn Source, count: usize) -> FsResult<Self> {
         let mut bytes = Vec::new();
-        bytes.try_reserve_exact(count).map_err(|_| FsError::NoBuffers)?;
+        if count <= PIECE_MIN {
+            bytes = block().ok_or(FsError::NoBuffers)?;
+        } else {
+            bytes.try_reserve_exact(count).map_err(|_| FsError::NoBuffers)?;
+        }
         bytes.resize(count, 0);
         let mut done = 0;
         while done < count {
@@ -79,9 +122,12 @@ impl ByteQueue {
         while !bytes.is_empty() {
             let room = self.pieces.back().map_or(0, |last| last.bytes.capacity() - last.bytes.len());
             if room == 0 {
-                let mut fresh = Vec::new();
                 let size = (bytes.len().max(self.len / 2)).clamp(PIECE_MIN, PIECE_MAX).next_power_of_two();
-                if fresh.try_reserve_exact(size).is_err() {
+                let mut fresh = Vec::new();
+                if size == PIECE_MIN {
+                    let Some(block) = block() else { break };
+                    fresh = block;
+                } else if fresh.try_reserve_exact(size).is_err() {
                     break;
                 }
                 self.pieces.push_back(Piece { bytes: fresh, taken: 0 });

@@ -97,7 +97,7 @@ fn transport(device: &Device, header: &Header, payload: &[u8], checked: bool) {
         let before = if pseudo { icmp::pseudo_sum(header.protocol, header.from, header.to, payload.len()) } else { 0 };
         icmp::fold(icmp::sum(payload, before)) == 0xffff
     };
-    let info = PacketInfo {
+    let about = || PacketInfo {
         address: header.to,
         interface: device.index,
         ttl: i32::from(header.ttl),
@@ -118,20 +118,20 @@ fn transport(device: &Device, header: &Header, payload: &[u8], checked: bool) {
             }
             let port = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
             let (from, to) = (end(header.from, port(0)), end(header.to, port(2)));
-            if !deliver(&Arrival { from, to, info, bytes }) {
+            if !deliver(&Arrival { from, to, info: about(), bytes }) {
                 unreachable(device, header, payload);
             }
         }
-        ICMP if header.to.is_v4() && right(false) => icmp_arrived(device, header, payload, info),
+        ICMP if header.to.is_v4() && right(false) => icmp_arrived(device, header, payload, about()),
         ICMP_V6 if !header.to.is_v4() && right(true) => match payload.first() {
             Some(135 | 136) if header.ttl == 255 => neighbour::discovery_arrived(device, header.from, payload),
-            Some(_) => icmp_arrived(device, header, payload, info),
+            Some(_) => icmp_arrived(device, header, payload, about()),
             None => {}
         },
         TCP | ICMP | ICMP_V6 => {}
         protocol => {
             let (from, to) = (end(header.from, 0), end(header.to, 0));
-            deliver_raw(protocol, &Arrival { from, to, info, bytes: payload });
+            deliver_raw(protocol, &Arrival { from, to, info: about(), bytes: payload });
         }
     }
 }

@@ -7,6 +7,7 @@ use super::address::Ip;
 use crate::device::{self, Device, device};
 use crate::interface::Path;
 use hal::hil::nic::{ChecksumPlace, ETHERNET_HEADER_BYTES, Segmentation, SegmentationKind, TransmitOffload};
+use neighbour::Hop;
 
 pub(crate) const IPV4: u16 = 0x0800;
 pub(crate) const ARP: u16 = 0x0806;
@@ -102,9 +103,14 @@ fn build(
 
 /// Sends a packet; false if the device has no room. One whose next hop is not known yet waits for it.
 pub(crate) fn send(path: &Path, packet: &Packet, fill: &mut dyn FnMut(&mut [u8])) -> bool {
+    send_by(path, &mut Hop::default(), packet, fill)
+}
+
+/// As [`send`], for who sends to the same hop again and again.
+pub(crate) fn send_by(path: &Path, hop: &mut Hop, packet: &Packet, fill: &mut dyn FnMut(&mut [u8])) -> bool {
     let Some(device) = device() else { return true };
     let len = ETHERNET_HEADER_BYTES + packet.header_len() + packet.len;
-    let Some(mac) = neighbour::find(device, path) else {
+    let Some(mac) = neighbour::find_again(device, path, hop) else {
         let mut frame = alloc::vec::Vec::new();
         // Only whole packets wait.
         if packet.cut.is_none() && frame.try_reserve_exact(len).is_ok() {

@@ -7,6 +7,7 @@ use crate::inet::address::Ip;
 use crate::inet::icmp::ICMP_V6;
 use crate::interface::{self, Path};
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, Ordering};
 use hal::hil::nic::{ETHERNET_HEADER_BYTES, TransmitOffload};
 use hal::sync::SpinLock;
 use hashbrown::HashMap;
@@ -31,6 +32,31 @@ struct Neighbour {
 }
 
 static TABLE: SpinLock<Option<HashMap<Ip, Neighbour>>> = SpinLock::new(None);
+
+/// Counts the times that a known neighbour got another address.
+static CHANGES: AtomicU32 = AtomicU32::new(0);
+/// How long a connection keeps what it was told.
+const HOP_NS: u64 = 1_000_000_000;
+
+/// What a connection remembers of its next hop.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Hop {
+    mac: [u8; 6],
+    until_ns: u64,
+    changes: u32,
+}
+
+/// As [`find`], which is asked about once a second.
+pub(super) fn find_again(device: &Device, path: &Path, hop: &mut Hop) -> Option<[u8; 6]> {
+    let now = hal::clock::now_ns();
+    let changes = CHANGES.load(Ordering::Acquire);
+    if now < hop.until_ns && changes == hop.changes {
+        return Some(hop.mac);
+    }
+    let mac = find(device, path)?;
+    *hop = Hop { mac, until_ns: now + HOP_NS, changes };
+    Some(mac)
+}
 
 /// The Ethernet address that a packet on `path` goes to; asks for it if it is not known, or not sure any more.
 pub(super) fn find(device: &Device, path: &Path) -> Option<[u8; 6]> {
@@ -129,7 +155,9 @@ pub(super) fn learn(device: &Device, ip: Ip, mac: [u8; 6], welcome: bool) {
             return;
         }
         let known = table.entry(ip).or_default();
-        known.mac = Some(mac);
+        if known.mac.replace(mac).is_some_and(|before| before != mac) {
+            CHANGES.fetch_add(1, Ordering::AcqRel);
+        }
         known.heard_ns = hal::clock::now_ns();
         known.asked = 0;
         core::mem::take(&mut known.waiting)

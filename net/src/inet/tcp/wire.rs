@@ -7,6 +7,7 @@ use super::{Link, Phase, State, TcpSocket, time_wait, timer};
 use crate::device::{HAS_NETWORK, device};
 use crate::inet::Settings;
 use crate::inet::address::{Ip, Tuple};
+use crate::inet::ip::neighbour::Hop;
 use crate::inet::ip::{self, Packet};
 use crate::inet::queue::{ByteQueue, Piece};
 use crate::inet::settings::Setting;
@@ -32,6 +33,7 @@ pub(crate) struct Remote {
 #[derive(Clone, Copy)]
 pub(crate) struct Way {
     pub path: Path,
+    hop: Hop,
     pub tuple: Tuple,
     pub ttl: u8,
     pub tos: u8,
@@ -51,7 +53,7 @@ impl Wire for Way {
             cut: (len > mss && mss > 0).then_some((header_len as u16, mss as u16)),
         };
         let ports = (self.tuple.local_port, self.tuple.remote_port);
-        ip::send(&self.path, &packet, &mut |body| {
+        ip::send_by(&self.path, &mut self.hop, &packet, &mut |body| {
             head.write(ports, &mut body[..header_len]);
             data.peek(offset, &mut body[header_len..]);
         })
@@ -63,7 +65,7 @@ impl Way {
         let v4 = tuple.remote_ip.is_v4();
         let ttl = settings.get(if v4 { Setting::Ttl } else { Setting::UnicastHops });
         let tos = settings.get(if v4 { Setting::Tos } else { Setting::Tclass });
-        Self { path, tuple, ttl: u8::try_from(ttl).unwrap_or(64), tos: tos as u8 }
+        Self { path, hop: Hop::default(), tuple, ttl: u8::try_from(ttl).unwrap_or(64), tos: tos as u8 }
     }
 
     /// Bytes of a segment without options.
@@ -286,7 +288,7 @@ pub(crate) fn refuse(local: (Ip, u16), remote: (Ip, u16), head: &Head, len: usiz
     }
     let Ok(path) = crate::interface::table().path(remote.0, 0) else { return };
     let tuple = Tuple { local_ip: local.0, remote_ip: remote.0, local_port: local.1, remote_port: remote.1 };
-    let mut way = Way { path, tuple, ttl: 64, tos: 0 };
+    let mut way = Way { path, hop: Hop::default(), tuple, ttl: 64, tos: 0 };
     let answer = if head.has(ACK) {
         Head { seq: head.ack, flags: RST, ..Head::default() }
     } else {

@@ -179,7 +179,11 @@ impl VirtQueue {
             return Err(QueueError::Full);
         }
         let head = self.free;
-        if is_indirect {
+        if let [buffer] = buffers {
+            // What every frame of a network is.
+            self.memory.store_descriptor(usize::from(head), describe(buffer, None));
+            self.free = self.slots[usize::from(head)].next;
+        } else if is_indirect {
             let first = usize::from(head) * self.options.indirect_descriptors;
             for (index, buffer) in buffers.iter().enumerate() {
                 let next = if index + 1 < count { Some(index as u16 + 1) } else { None };
@@ -202,9 +206,12 @@ impl VirtQueue {
             }
         }
         self.free_count -= needed as u16;
-        let written = |buffer: &&Buffer| buffer.direction == Direction::FromDevice;
-        let writable_bytes =
-            buffers.iter().filter(written).fold(0u32, |sum, buffer| sum.saturating_add(buffer.len_bytes));
+        let mut writable_bytes = 0u32;
+        for buffer in buffers {
+            if buffer.direction == Direction::FromDevice {
+                writable_bytes = writable_bytes.saturating_add(buffer.len_bytes);
+            }
+        }
         let slot = &mut self.slots[usize::from(head)];
         (slot.chain, slot.token, slot.writable_bytes) = (needed as u16, token, writable_bytes);
         self.in_flight += 1;
