@@ -20,6 +20,9 @@ const MODULES: [&str; 9] = [
     "overlay",
 ];
 
+/// For a network device, after those.
+const NETWORK_MODULES: [&str; 3] = ["failover", "net_failover", "virtio_net"];
+
 /// What the kernel is told. TSC: on HPET, which it falls back to under `-cpu max`, its clock reads cost five times more.
 /// panic=-1: with `-no-reboot` a panic ends the machine.
 pub const COMMAND_LINE: &str = "console=ttyS0 quiet mitigations=off tsc=reliable panic=-1";
@@ -50,6 +53,7 @@ impl Linux {
         let tree = unpacked.join("lib/modules").join(&version).join("kernel");
         let modules = MODULES
             .iter()
+            .chain(&NETWORK_MODULES)
             .map(|module| {
                 let file = find(&tree, &format!("{module}.ko"))
                     .with_context(|| format!("no module {module} in the package"))?;
@@ -65,8 +69,14 @@ impl Linux {
     }
 
     /// A root for `layers` disks (the first has priority) that runs `command` in `/`, then powers off.
-    /// Its parts are stored uncompressed: unpacking is not what is measured.
-    pub fn initramfs(&self, layers: usize, command: &[String], environment: &[String]) -> Vec<u8> {
+    /// Its parts are stored uncompressed: unpacking is not what is measured. `network` is what [`script`] says.
+    pub fn initramfs(
+        &self,
+        layers: usize,
+        network: Option<&Addresses>,
+        command: &[String],
+        environment: &[String],
+    ) -> Vec<u8> {
         let mut archive = Archive::default();
         for directory in ["bin", "dev", "modules", "root"] {
             archive.directory(directory);
@@ -75,15 +85,30 @@ impl Linux {
         for (name, content) in &self.modules {
             archive.file(&format!("modules/{name}"), content);
         }
-        archive.file("init", script(layers, command, environment).as_bytes());
+        archive.file("init", script(layers, network, command, environment).as_bytes());
         archive.finish()
     }
 }
 
-fn script(layers: usize, command: &[String], environment: &[String]) -> String {
+/// How the guest's network is set up by hand: no DHCP client has to run.
+pub struct Addresses {
+    /// The guest's own, with the bits of its network.
+    pub own: String,
+    /// Where everything else goes.
+    pub gateway: String,
+}
+
+/// `network`: the loopback and the first Ethernet device come up.
+fn script(layers: usize, network: Option<&Addresses>, command: &[String], environment: &[String]) -> String {
     let mut text = String::from("#!/bin/busybox sh\nb=/bin/busybox\n$b mount -t devtmpfs dev /dev\n");
-    for module in MODULES {
+    let further: &[&str] = if network.is_some() { &NETWORK_MODULES } else { &[] };
+    for module in MODULES.iter().chain(further) {
         text += &format!("$b insmod /modules/{module}.ko\n");
+    }
+    text += "$b ip link set lo up\n";
+    if let Some(Addresses { own, gateway }) = network {
+        text += &format!("$b ip link set eth0 up\n$b ip addr add {own} dev eth0\n");
+        text += &format!("$b ip route add default via {gateway}\n");
     }
     let disk = |index: usize| char::from(b'a' + u8::try_from(index).expect("few disks"));
     for index in 0..layers {
@@ -154,13 +179,15 @@ fn find(directory: &Path, name: &str) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::script;
+    use super::{Addresses, script};
 
     #[test]
     fn the_script_quotes_and_orders() {
-        let text = script(2, &["/x/java".into(), "-Dq='1'".into()], &["LANG=C".into()]);
+        let network = Addresses { own: "10.0.2.15/24".into(), gateway: "10.0.2.2".into() };
+        let text = script(2, Some(&network), &["/x/java".into(), "-Dq='1'".into()], &["LANG=C".into()]);
         assert!(text.contains("lowerdir=/layer0:/layer1"), "{text}");
         assert!(text.contains("$b env -i 'LANG=C' $b chroot /root '/x/java' '-Dq='\\''1'\\'''"), "{text}");
         assert!(text.find("virtio_ring").unwrap() < text.find("virtio_blk").unwrap());
+        assert!(text.find("virtio_net").unwrap() < text.find("ip addr add 10.0.2.15/24 dev eth0").unwrap());
     }
 }

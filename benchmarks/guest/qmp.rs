@@ -27,6 +27,11 @@ impl Monitor {
         self.execute("stop").map(drop)
     }
 
+    /// Lets the vCPUs go on.
+    pub fn go_on(&mut self) -> Result<()> {
+        self.execute("cont").map(drop)
+    }
+
     /// Instructions executed since reset. Only in record mode: <https://www.qemu.org/docs/master/system/replay.html>.
     pub fn instructions(&mut self) -> Result<u64> {
         let answer = self.execute("query-replay")?;

@@ -1,15 +1,17 @@
 //! The two systems under measurement, started by the same QEMU with the same disks, devices and Java command.
 
-use crate::linux::{self, Linux};
+use crate::linux::{self, Addresses, Linux};
 use anyhow::{Context, Result};
 use images::cache::Cache;
 use images::jdk::Jdk;
 use images::kernel::Kernel;
 use images::layers::{self, Layer};
 use images::machine::Machine;
+use images::network::{Network, Publish};
 use images::program;
 use std::ffi::OsString;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// Which system.
@@ -43,6 +45,46 @@ pub enum Program {
     Native(String, Vec<String>),
 }
 
+/// How a machine is connected.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Link {
+    /// Not at all: there is no network device.
+    #[default]
+    None,
+    /// QEMU's user networking: this port of the host's loopback leads to the guest's port 8080.
+    User(u16),
+    /// A tap device of this name; see [`TAP_HOST`].
+    Tap(String),
+}
+
+/// The port that servers in the guest listen at.
+pub const SERVER_PORT: u16 = 8080;
+/// At a tap: the host's address, which whoever made the tap has given it, and the guest's.
+pub const TAP_HOST: &str = "10.77.0.1";
+const TAP_GUEST: &str = "10.77.0.2";
+
+impl Link {
+    /// Where the host finds the guest's server.
+    pub fn server(&self) -> Option<SocketAddr> {
+        match self {
+            Link::None => None,
+            Link::User(port) => Some(([127, 0, 0, 1], *port).into()),
+            Link::Tap(_) => Some(SocketAddr::new(TAP_GUEST.parse().ok()?, SERVER_PORT)),
+        }
+    }
+
+    /// What both guests are told, so that none needs a DHCP server.
+    fn addresses(&self) -> Option<Addresses> {
+        let (own, gateway) = match self {
+            Link::None => return None,
+            // QEMU's own: docs/system/devices/net.rst.
+            Link::User(_) => ("10.0.2.15", "10.0.2.2"),
+            Link::Tap(_) => (TAP_GUEST, TAP_HOST),
+        };
+        Some(Addresses { own: format!("{own}/24"), gateway: gateway.into() })
+    }
+}
+
 /// What one run is.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -56,6 +98,8 @@ pub struct Plan {
     pub is_counted: bool,
     /// The machine waits for gdb's protocol before its first instruction.
     pub is_debugged: bool,
+    /// The network.
+    pub link: Link,
     /// More for QEMU's `-cpu`, with a comma in front, or empty.
     pub cpu_features: &'static str,
 }
@@ -93,6 +137,8 @@ pub struct Systems {
     linux: Linux,
     /// Our kernel; absent with `--only linux`.
     kernel: Option<Kernel>,
+    /// The same with a network device's driver: made when it is asked for first.
+    kernel_with_network: std::sync::OnceLock<Kernel>,
     layers: Vec<Layer>,
     jdk: Jdk,
 }
@@ -107,7 +153,8 @@ impl Systems {
             layers::base(&cache, Some(&jdk))?,
         ];
         let kernel = with_demitasse.then(|| Kernel::prepare(&cache)).transpose()?;
-        Ok(Systems { linux: Linux::prepare(cache.directory())?, kernel, layers, jdk })
+        let kernel_with_network = std::sync::OnceLock::new();
+        Ok(Systems { linux: Linux::prepare(cache.directory())?, kernel, kernel_with_network, layers, jdk })
     }
 
     /// Sizes of the kernel files, in bytes.
@@ -117,6 +164,11 @@ impl Systems {
             Side::Demitasse => &self.demitasse()?.image,
         };
         Ok(fs::metadata(file)?.len())
+    }
+
+    /// Our kernel's ELF file with its symbols, of the kernel with a network.
+    pub fn unstripped_with_network(&self) -> Result<&Path> {
+        Ok(&self.demitasse_with_network()?.unstripped)
     }
 
     /// Our kernel's ELF file with its symbols.
@@ -137,8 +189,17 @@ impl Systems {
             Side::Linux => {
                 Machine::new(Kernel { image: self.linux.kernel.clone(), unstripped: self.linux.kernel.clone() })
             }
-            Side::Demitasse => Machine::new(self.demitasse()?.clone()),
+            Side::Demitasse if plan.link == Link::None => Machine::new(self.demitasse()?.clone()),
+            Side::Demitasse => Machine::new(self.demitasse_with_network()?.clone()),
         };
+        match &plan.link {
+            Link::None => {}
+            Link::User(host) => {
+                machine.network = Network::User;
+                machine.publish = vec![Publish { address: None, host: *host, guest: SERVER_PORT, is_udp: false }];
+            }
+            Link::Tap(name) => machine.network = Network::Tap { name: name.clone(), queues: 1 },
+        }
         machine.layers.clone_from(&self.layers);
         machine.cpus = plan.cpus;
         machine.memory_bytes = plan.memory_bytes;
@@ -180,7 +241,10 @@ impl Systems {
         let environment: Vec<String> = program.env.iter().map(text).collect();
         let command: Vec<String> =
             [text(&program.exe)].into_iter().chain(program.argv.iter().skip(1).map(text)).collect();
-        fs::write(&initramfs, self.linux.initramfs(self.layers.len(), &command, &environment))?;
+        fs::write(
+            &initramfs,
+            self.linux.initramfs(self.layers.len(), plan.link.addresses().as_ref(), &command, &environment),
+        )?;
         args.extend(["-initrd".into(), initramfs.into(), "-serial".into(), server(&places.output())]);
         Ok(())
     }
@@ -188,6 +252,10 @@ impl Systems {
     fn demitasse_arguments(&self, plan: &Plan, places: &Places<'_>, args: &mut Vec<OsString>) -> Result<()> {
         let mut manifest = program::manifest([self.program(plan)]);
         manifest.binds.extend(self.layers.iter().flat_map(|layer| layer.binds.iter().cloned()));
+        if let Some(addresses) = plan.link.addresses() {
+            let fixed = format!("{},gw={}", addresses.own, addresses.gateway);
+            manifest.addresses = vec![fixed.parse().map_err(|why| anyhow::anyhow!("{why}"))?];
+        }
         let file = places.file("manifest");
         fs::write(&file, manifest.to_disk())?;
         let mut drive = OsString::from("if=none,id=manifest,format=raw,read-only=on,file=");
@@ -227,6 +295,14 @@ impl Systems {
             ]);
         }
         Ok(())
+    }
+
+    fn demitasse_with_network(&self) -> Result<&Kernel> {
+        if let Some(kernel) = self.kernel_with_network.get() {
+            return Ok(kernel);
+        }
+        let kernel = Kernel::prepare_with(&Cache::open()?, &["network"])?;
+        Ok(self.kernel_with_network.get_or_init(|| kernel))
     }
 
     fn demitasse(&self) -> Result<&Kernel> {

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use guest::run::Run;
-use guest::system::{Plan, Program, Side, Systems};
+use guest::system::{Link, Plan, Program, Side, Systems};
 use std::time::Duration;
 
 /// Hello's line.
@@ -27,6 +27,7 @@ pub fn instructions(systems: &Systems, side: Side) -> Result<f64> {
         program: java(&["-XX:+UseSerialGC"], "Hello"),
         is_counted: true,
         is_debugged: false,
+        link: Link::None,
         cpu_features: "",
     };
     let mut run = Run::start(systems, side, &plan)?;
@@ -57,6 +58,7 @@ pub fn boot(systems: &Systems) -> Result<Boot> {
         program: java(&["-XX:+UseSerialGC"], "Hello"),
         is_counted: true,
         is_debugged: true,
+        link: Link::None,
         cpu_features: "",
     };
     let run = Run::start(systems, Side::Demitasse, &plan)?;
@@ -99,6 +101,7 @@ pub fn wall(systems: &Systems, side: Side) -> Result<f64> {
         program: java(&[], "Hello"),
         is_counted: false,
         is_debugged: false,
+        link: Link::None,
         cpu_features: "",
     };
     let (_, time) = Run::start(systems, side, &plan)?.wait_for_line(HELLO, LIMIT)?;
@@ -113,6 +116,7 @@ pub fn clocks(systems: &Systems, side: Side) -> Result<(f64, f64)> {
         program: java(&[], "Clocks"),
         is_counted: false,
         is_debugged: false,
+        link: Link::None,
         cpu_features: "",
     };
     let (line, _) = Run::start(systems, side, &plan)?.wait_for_line("clocks ", LIMIT)?;
@@ -131,6 +135,7 @@ pub fn memory(systems: &Systems, side: Side) -> Result<u64> {
             program: java,
             is_counted: false,
             is_debugged: false,
+            link: Link::None,
             cpu_features: "",
         };
         Run::start(systems, side, &plan).and_then(|mut run| run.wait_for_line(HELLO, MEMORY_LIMIT)).is_ok()

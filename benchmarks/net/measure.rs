@@ -1,0 +1,218 @@
+//! One boot of one side for each function here.
+
+use crate::load::Clients;
+use anyhow::{Context, Result};
+use guest::qmp::Monitor;
+use guest::run::Run;
+use guest::system::{Link, Plan, Program, Side, Systems};
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
+use std::process::Command;
+use std::time::Duration;
+
+/// A server that is not ready by then has failed.
+const LIMIT: Duration = Duration::from_secs(300);
+/// Requests before the first that counts: what runs often is compiled then.
+const WARM_UP: usize = 30_000;
+/// Rounds whose median counts, and requests of each.
+const ROUNDS: usize = 7;
+const REQUESTS: usize = 2_000;
+
+/// A server: its class, and its name for the report.
+#[derive(Clone, Copy)]
+pub struct Server {
+    /// The class.
+    pub class: &'static str,
+    /// For tables.
+    pub text: &'static str,
+}
+
+/// Figures by name.
+pub type Samples = BTreeMap<String, Vec<f64>>;
+
+fn plan(program: Program, link: Link, is_counted: bool) -> Plan {
+    let cpus = if is_counted { 1 } else { 2 };
+    // QEMU counts each step of a string instruction: see ../micro/README.md.
+    let cpu_features = if is_counted { ",erms=off,fsrm=off" } else { "" };
+    Plan { cpus, memory_bytes: 2 << 30, program, is_counted, is_debugged: false, link, cpu_features }
+}
+
+fn java(server: Server) -> Program {
+    // The JDK's HttpServer sends in two pieces; without the property it would wait for a delayed acknowledgement between.
+    let words = ["-XX:+UseSerialGC", "-Xmx256m", "-Dsun.net.httpserver.nodelay=true", "-cp", "/classes:/classes/*"];
+    Program::Java(words.into_iter().chain([server.class]).map(String::from).collect())
+}
+
+fn user_network() -> Result<Link> {
+    // Free a moment ago: QEMU says so if it is not any more.
+    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    Ok(Link::User(port))
+}
+
+fn start(systems: &Systems, side: Side, plan: &Plan) -> Result<(Run, SocketAddr)> {
+    let server = plan.link.server().context("no network")?;
+    let mut run = Run::start(systems, side, plan)?;
+    run.wait_for_line("ready", LIMIT)?;
+    Ok((run, server))
+}
+
+/// Instructions a request of each round, everything that the guest does meanwhile included.
+fn rounds(monitor: &mut Monitor, clients: &mut Clients, count: usize) -> Result<Vec<f64>> {
+    let each = REQUESTS / clients.count();
+    let asked = (each * clients.count()) as f64;
+    (0..count)
+        .map(|_| {
+            monitor.stop()?;
+            let before = monitor.instructions()?;
+            monitor.go_on()?;
+            clients.ask(each)?;
+            monitor.stop()?;
+            let after = monitor.instructions()?;
+            monitor.go_on()?;
+            Ok((after - before) as f64 / asked)
+        })
+        .collect()
+}
+
+/// Instructions a request: one connection (each request wakes the server), and 16 that ask together.
+pub fn requests(systems: &Systems, side: Side, server: Server) -> Result<Samples> {
+    let plan = plan(java(server), user_network()?, true);
+    let (run, address) = start(systems, side, &plan)?;
+    let mut monitor = run.monitor()?;
+    let mut samples = Samples::new();
+    let mut many = Clients::connect(address, 16)?;
+    many.ask(WARM_UP / 16)?;
+    for (name, clients) in [("16", &mut many), ("1", &mut Clients::connect(address, 1)?)] {
+        clients.ask(WARM_UP / 10 / clients.count())?;
+        samples.insert(format!("{}_{name}", server.class), rounds(&mut monitor, clients, ROUNDS)?);
+    }
+    Ok(samples)
+}
+
+/// Instructions a request of one connection while `idle` others are open, against none: alternately in one boot.
+pub fn idle(systems: &Systems, side: Side, server: Server, idle: usize) -> Result<Samples> {
+    let plan = plan(java(server), user_network()?, true);
+    let (run, address) = start(systems, side, &plan)?;
+    let mut monitor = run.monitor()?;
+    let mut one = Clients::connect(address, 1)?;
+    one.ask(WARM_UP)?;
+    let mut samples = Samples::new();
+    let mut without = rounds(&mut monitor, &mut one, ROUNDS)?;
+    let others = one.more(idle)?;
+    one.ask(WARM_UP / 30)?;
+    samples.insert("idle_with".into(), rounds(&mut monitor, &mut one, ROUNDS)?);
+    drop(others);
+    one.ask(WARM_UP / 30)?;
+    without.extend(rounds(&mut monitor, &mut one, ROUNDS)?);
+    samples.insert("idle_without".into(), without);
+    Ok(samples)
+}
+
+/// Instructions a hand-over over the loopback (c/loopback.c).
+pub fn loopback(systems: &Systems, side: Side) -> Result<Samples> {
+    let plan = plan(Program::Native("loopback".into(), vec![]), Link::None, true);
+    let mut run = Run::start(systems, side, &plan)?;
+    run.wait_for_line("net end", LIMIT)?;
+    let mut samples = Samples::new();
+    let output = run.output();
+    for line in output.lines().filter_map(|line| line.trim().strip_prefix("net ")) {
+        let (name, value) = line.split_once(' ').with_context(|| format!("the guest printed {line:?}"))?;
+        samples.entry(name.into()).or_default().push(value.parse().with_context(|| format!("{line:?}"))?);
+    }
+    Ok(samples)
+}
+
+fn link(tap: Option<&str>) -> Result<Link> {
+    tap.map_or_else(user_network, |name| Ok(Link::Tap(name.into())))
+}
+
+/// Requests a second, and the 99th percentile of their times in milliseconds, at each number of connections.
+pub fn wrk(systems: &Systems, side: Side, server: Server, tap: Option<&str>, seconds: u32) -> Result<Samples> {
+    let plan = plan(java(server), link(tap)?, false);
+    let (_run, address) = start(systems, side, &plan)?;
+    Clients::connect(address, 16)?.ask(WARM_UP / 16)?;
+    let mut samples = Samples::new();
+    for connections in crate::CONNECTIONS {
+        let threads = connections.min(2);
+        let output = Command::new("wrk")
+            .args(["--latency", "-t", &threads.to_string(), "-c", &connections.to_string()])
+            .args(["-d", &format!("{seconds}s"), &format!("http://{address}/")])
+            .output()
+            .context("cannot start wrk (Debian's package wrk)")?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let (rate, p99) = wrk_figures(&text).with_context(|| format!("wrk said {text:?}"))?;
+        samples.insert(format!("rate_{connections}"), vec![rate]);
+        samples.insert(format!("p99_{connections}"), vec![p99]);
+    }
+    Ok(samples)
+}
+
+/// Requests a second and the 99th percentile in milliseconds, from wrk's report.
+fn wrk_figures(text: &str) -> Option<(f64, f64)> {
+    let value = |start: &str| text.lines().find_map(|line| line.trim().strip_prefix(start)).map(str::trim);
+    let rate = value("Requests/sec:")?.parse().ok()?;
+    let p99 = value("99%")?;
+    let unit = p99.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let number: f64 = p99.strip_suffix(unit)?.parse().ok()?;
+    let scale = match unit {
+        "us" => 1e-3,
+        "ms" => 1.0,
+        "s" => 1e3,
+        "m" => 6e4,
+        _ => return None,
+    };
+    Some((rate, number * scale))
+}
+
+/// Megabytes a second of `bytes` sent to the guest and received from it, one connection.
+pub fn transfer(systems: &Systems, side: Side, server: Server, tap: Option<&str>, bytes: u64) -> Result<Samples> {
+    let plan = plan(java(server), link(tap)?, false);
+    let (_run, address) = start(systems, side, &plan)?;
+    let mut client = Clients::connect(address, 1)?;
+    client.receive(bytes / 16)?;
+    client.send(bytes / 16)?;
+    let from = client.receive(bytes)? / 1e6;
+    let to = client.send(bytes)? / 1e6;
+    Ok(Samples::from([("from_guest".into(), vec![from]), ("to_guest".into(), vec![to])]))
+}
+
+/// Instructions a megabyte, both ways.
+pub fn transfer_count(systems: &Systems, side: Side, server: Server, bytes: u64) -> Result<Samples> {
+    let plan = plan(java(server), user_network()?, true);
+    let (run, address) = start(systems, side, &plan)?;
+    let mut monitor = run.monitor()?;
+    let mut client = Clients::connect(address, 1)?;
+    let mut samples = Samples::new();
+    for is_counted in [false, true, true, true] {
+        for (name, way) in [("from_guest", true), ("to_guest", false)] {
+            monitor.stop()?;
+            let before = monitor.instructions()?;
+            monitor.go_on()?;
+            if way {
+                client.receive(bytes)?
+            } else {
+                client.send(bytes)?
+            };
+            monitor.stop()?;
+            let value = (monitor.instructions()? - before) as f64 / (bytes as f64 / 1e6);
+            monitor.go_on()?;
+            if is_counted {
+                samples.entry(name.into()).or_default().push(value);
+            }
+        }
+    }
+    Ok(samples)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wrk_figures;
+
+    #[test]
+    fn reports_of_wrk_are_read() {
+        let text =
+            "  Latency Distribution\n     50%  369.00us\n     99%    1.20s \n  100 requests\nRequests/sec:  15951.22\n";
+        assert_eq!(wrk_figures(text), Some((15951.22, 1200.0)));
+        assert_eq!(wrk_figures("unable to connect"), None);
+    }
+}
