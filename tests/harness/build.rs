@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Of the probes in the shared folder, those that must equal Linux.
-const PROBES: [&str; 23] = [
+const PROBES: [&str; 24] = [
     "Hello",
     "ExitHook",
     "TimeLocale",
@@ -34,6 +34,7 @@ const PROBES: [&str; 23] = [
     "AsyncChan",
     "Http",
     "Tls",
+    "Dns",
 ];
 /// Probes that need the library of Java 22.
 const PROBES_22: [&str; 1] = ["Panama"];
@@ -53,6 +54,10 @@ pub struct Built {
     pub jar: PathBuf,
     /// Classes for Java 22 and later; empty where no such compiler is.
     pub classes_22: PathBuf,
+    /// Jars: Tomcat's, and the classes that use it.
+    pub tomcat: PathBuf,
+    /// Why those are not there, if they are not.
+    pub no_tomcat: Option<String>,
     /// Java's tests with their configurations.
     pub matrix: Matrix,
     /// The tests.
@@ -83,11 +88,14 @@ pub fn all() -> Result<Built> {
     compile_library(&libraries)?;
     compile_java(&classes)?;
     compile_java_22(&classes_22)?;
+    make_keys(&out.join("keystore.p12"))?;
+    let tomcat = within("tomcat")?;
+    let no_tomcat = compile_tomcat(&tomcat).err().map(|why| format!("{why:#}"));
     let text = fs::read_to_string(folder().join("guest/table.txt"))?;
     let matrix = matrix::parse(&fs::read_to_string(folder().join("guest/java/matrix.txt"))?)?;
     let folder = out.canonicalize()?;
     let (jar, tests) = (folder.join("classes.jar"), table::parse(&text, &c_files)?);
-    Ok(Built { folder, programs, libraries, classes, jar, classes_22, matrix, tests })
+    Ok(Built { folder, programs, libraries, classes, jar, classes_22, tomcat, no_tomcat, matrix, tests })
 }
 
 fn compile_c(programs: &Path) -> Result<Vec<String>> {
@@ -156,6 +164,42 @@ fn compile_java_22(classes: &Path) -> Result<()> {
     let compiler = jdk.home().join("bin/javac");
     run(Command::new(compiler).args(["-nowarn", "--release", "22", "-d"]).arg(classes).args(&sources))?;
     Ok(fs::write(mark, "")?)
+}
+
+/// A key and its certificate for "localhost", by which TLS tests know themselves.
+fn make_keys(file: &Path) -> Result<()> {
+    if file.is_file() {
+        return Ok(());
+    }
+    let [name, alternatives] = ["CN=localhost", "san=dns:localhost,ip:127.0.0.1"];
+    let mut keytool = Command::new("keytool");
+    keytool.args(["-genkeypair", "-keyalg", "RSA", "-alias", "test", "-dname", name, "-ext", alternatives]);
+    run(keytool.args(["-validity", "36500", "-storepass", "changeit", "-keystore"]).arg(file))
+}
+
+/// Fetches what `guest/java/tomcat/pom.xml` names, and compiles what lies beside it into a jar.
+fn compile_tomcat(jars: &Path) -> Result<()> {
+    let sources = folder().join("guest/java/tomcat");
+    let pom = sources.join("pom.xml");
+    let (fetched, jar) = (jars.join("fetched"), jars.join("tests.jar"));
+    if modified(&fetched).ok() < Some(modified(&pom)?) {
+        let mut maven = Command::new("mvn");
+        maven.args(["--quiet", "--batch-mode", "dependency:copy-dependencies", "--file"]).arg(&pom);
+        let target = jars.join("target");
+        maven.arg(format!("-DbuildDirectory={}", target.display()));
+        run(maven.arg(format!("-DoutputDirectory={}", jars.display())))
+            .context("Debian's package maven fetches them")?;
+        fs::write(&fetched, "")?;
+    }
+    let sources = files(&sources, "java")?;
+    let newest = sources.iter().map(|file| modified(file)).collect::<Result<Vec<_>>>()?.into_iter().max();
+    if modified(&jar).ok() > newest {
+        return Ok(());
+    }
+    let classes = jars.join("classes");
+    let path = jars.join("*");
+    run(Command::new("javac").args(["-nowarn", "-cp"]).arg(path).arg("-d").arg(&classes).args(&sources))?;
+    run(Command::new("jar").arg("cf").arg(&jar).arg("-C").arg(&classes).arg("."))
 }
 
 /// The libraries of `guest/java/native`, against the JNI header of the JDK that is needed anyway.

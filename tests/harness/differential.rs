@@ -2,7 +2,7 @@
 
 use crate::build::Built;
 use crate::guest::{Ending, Guest, groups};
-use crate::table::Test;
+use crate::table::{Program, Test};
 use crate::tally::Tally;
 use crate::{compare, host};
 use anyhow::Result;
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 /// Runs `tests` on the host alone, twice: a test that differs from itself pins down nothing.
 pub fn host_only(tests: &[&Test], built: &Built, jdk: &Jdk, tally: &mut Tally) -> Result<()> {
-    for test in tests {
+    for test in present(tests, built, tally) {
         let (first, second) = (host::run(test, built, jdk)?, host::run(test, built, jdk)?);
         match compare::difference(&first, &second, &test.normalise) {
             None => tally.pass(&test.name),
@@ -21,13 +21,29 @@ pub fn host_only(tests: &[&Test], built: &Built, jdk: &Jdk, tally: &mut Tally) -
     Ok(())
 }
 
+/// Without those whose libraries could not be fetched.
+fn present<'a>(tests: &[&'a Test], built: &Built, tally: &mut Tally) -> Vec<&'a Test> {
+    let mut left = tests.to_vec();
+    if let Some(why) = &built.no_tomcat {
+        left.retain(|test| {
+            let is_there = !matches!(test.program, Program::Tomcat(_));
+            if !is_there {
+                tally.skip(&test.name, &format!("NO LIBRARIES: {why}"));
+            }
+            is_there
+        });
+    }
+    left
+}
+
 /// Runs `tests` on both.
 pub fn run(tests: &[&Test], built: &Built, jdk: &Jdk, guest: &Guest, tally: &mut Tally) -> Result<()> {
     let mut expected = BTreeMap::new();
-    for test in tests {
+    let tests = present(tests, built, tally);
+    for test in &tests {
         expected.insert(test.name.as_str(), host::run(test, built, jdk)?);
     }
-    for group in groups(tests) {
+    for group in groups(&tests) {
         guest.run(&group, built, &mut |test, ending| {
             let problem = match ending {
                 Ending::Ran(outcome) => compare::difference(&expected[test.name.as_str()], &outcome, &test.normalise),

@@ -100,7 +100,7 @@ impl Guest {
     pub fn program(&self, test: &Test, built: &Built) -> wire::Program {
         let (exe, args) = host::command(test, built, &self.jdk);
         let mut program = program::native(exe.as_ref(), &exe, &args);
-        if matches!(test.program, Program::Java(_) | Program::Java22(_) | Program::Jar(_)) {
+        if matches!(test.program, Program::Java(_) | Program::Java22(_) | Program::Tomcat(_) | Program::Jar(_)) {
             program.kind = wire::Kind::Java;
         }
         program.env = host::ENVIRONMENT.iter().map(|text| text.as_bytes().to_vec()).collect();

@@ -31,6 +31,7 @@ pub fn command(test: &Test, built: &Built, jdk: &Jdk) -> (String, Vec<String>) {
         Program::C(name) => built.programs.join(name),
         Program::Java(class) => java(&built.classes, class),
         Program::Java22(class) => java(&built.classes_22, class),
+        Program::Tomcat(class) => java(&built.tomcat.join("*"), class),
         Program::Jar(class) => java(&built.jar, class),
         Program::Host(path) => path.clone(),
         Program::Python(name) => {
@@ -38,7 +39,9 @@ pub fn command(test: &Test, built: &Built, jdk: &Jdk) -> (String, Vec<String>) {
             PYTHON.into()
         }
     };
-    args.extend(test.args.iter().cloned());
+    // Files that were built lie where both systems see them.
+    let folder = built.folder.display().to_string();
+    args.extend(test.args.iter().map(|word| word.replace("{built}", &folder)));
     (exe.display().to_string(), args)
 }
 

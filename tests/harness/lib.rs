@@ -8,7 +8,9 @@
 //! * [`compare`]: what counts as equal
 //! * [`additions`]: what of the host's programs come along
 //! * [`differential`], [`boots`], [`endings`], [`java`]: the suites
+//! * [`examples`]: what `examples/` promises
 //! * [`exhaustion`]: memory that is gone
+//! * [`dns`]: names looked up over the network
 //! * [`fuzz`]: the fuzzers and the stress program
 //! * [`parts`]: volumes and the network
 //! * [`tally`]: counts, and the closing line
@@ -19,7 +21,9 @@ pub mod boots;
 pub mod build;
 pub mod compare;
 pub mod differential;
+pub mod dns;
 pub mod endings;
+pub mod examples;
 pub mod exhaustion;
 pub mod fuzz;
 pub mod guest;

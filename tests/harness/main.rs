@@ -6,7 +6,7 @@ use harness::guest::Guest;
 use harness::java::Extent;
 use harness::table::Test;
 use harness::tally::Tally;
-use harness::{boots, build, differential, endings, exhaustion, fuzz, java, many, parts};
+use harness::{boots, build, differential, dns, endings, examples, exhaustion, fuzz, java, many, parts};
 use images::jdk::Jdk;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,6 +25,9 @@ struct Options {
     /// Java only, all of it: every JDK with every collector and every program (about an hour)
     #[arg(long)]
     matrix: bool,
+    /// The examples only, each started, asked and ended (Maven fetches libraries for two), and names looked up over the network
+    #[arg(long)]
+    examples: bool,
     /// Adds the counts of a log of cargo test to the closing line
     #[arg(long, value_name = "FILE")]
     cargo_log: Option<PathBuf>,
@@ -44,6 +47,13 @@ fn run(options: &Options, tally: &mut Tally) -> Result<()> {
         tally.add_cargo_log(log)?;
     }
     let filter = |name: &str| options.words.is_empty() || options.words.iter().any(|word| name.contains(word.as_str()));
+    if options.examples {
+        examples::run(&filter, tally);
+        let built = build::all()?;
+        let guest = Guest::prepare(&built, &Jdk::discover(None).context("the tests need a JDK")?)?;
+        dns::run(&filter, &built, &guest, tally);
+        return Ok(());
+    }
     let built = build::all()?;
     let tests: Vec<&Test> = built.tests.iter().filter(|test| filter(&test.name)).collect();
     if options.list {

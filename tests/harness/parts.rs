@@ -35,7 +35,8 @@ pub fn run(filter: &dyn Fn(&str) -> bool, built: &Built, jdk: &Jdk, guest: &Gues
     one("parts-server", &|| server(built, guest));
 }
 
-fn with_part(guest: &Guest, part: &str) -> Result<Machine> {
+/// The guests' machine with the kernel that has `part`.
+pub(crate) fn with_part(guest: &Guest, part: &str) -> Result<Machine> {
     let mut machine = guest.machine.clone();
     machine.kernel = Kernel::prepare_with(&Cache::open()?, &[part])?;
     Ok(machine)

@@ -39,6 +39,8 @@ pub enum Program {
     Java(String),
     /// A class of the probes that needs the library of Java 22.
     Java22(String),
+    /// A class of `guest/java/tomcat`, with the libraries that its pom.xml names.
+    Tomcat(String),
     /// A class of `guest/java` or of the probes, out of a jar.
     Jar(String),
     /// An executable of the host's.
@@ -116,9 +118,12 @@ pub fn row<'a>(name: &str, program: &str, words: impl Iterator<Item = &'a str>) 
         Some(("c" | "cpp", file)) => Program::C(file.into()),
         Some(("java", class)) => Program::Java(class.into()),
         Some(("java22", class)) => Program::Java22(class.into()),
+        Some(("tomcat", class)) => Program::Tomcat(class.into()),
         Some(("host", path)) => Program::Host(path.into()),
         Some(("python", name)) => Program::Python(name.into()),
-        _ => bail!("{program:?} is none of c/FILE, cpp/FILE, java/CLASS, java22/CLASS, host/PATH, python/FILE"),
+        _ => bail!(
+            "{program:?} is none of c/FILE, cpp/FILE, java/CLASS, java22/CLASS, tomcat/CLASS, host/PATH, python/FILE"
+        ),
     };
     let mut test = Test::new(name, program);
     for word in words {

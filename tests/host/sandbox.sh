@@ -7,7 +7,7 @@ set -eu
 if [ "${DEMITASSE_SANDBOX-}" != inside ]; then
     user=; [ "$(id -u)" = 0 ] || user="--user --map-root-user"
     # shellcheck disable=SC2086 # no argument, or two
-    exec env DEMITASSE_SANDBOX=inside unshare $user --mount --propagation private --net --pid --fork --kill-child --mount-proc "$0" "$@"
+    exec env DEMITASSE_SANDBOX=inside unshare $user --mount --propagation private --uts --net --pid --fork --kill-child --mount-proc "$0" "$@"
 fi
 # Whatever fails before the program runs must not look like the program's own end.
 trap 'exit 125' EXIT
@@ -30,6 +30,13 @@ done
 unset IFS
 mount -n --move /mnt /tmp
 mount -t tmpfs -o mode=1777,size=256m tmpfs /dev/shm
+# The guest's name, and the guest's ways to look up names.
+echo demitasse > /proc/sys/kernel/hostname
+mount -t tmpfs tmpfs /mnt
+{ cat /etc/hosts; echo "127.0.1.1 demitasse"; } > /mnt/hosts
+{ grep -v '^hosts:' /etc/nsswitch.conf || true; echo "hosts: files dns"; } > /mnt/nsswitch.conf
+for m in hosts nsswitch.conf; do mount -n --bind "/mnt/$m" "/etc/$m"; mount -n -o remount,bind,ro "/etc/$m"; done
+umount -n -l /mnt
 # The network is a loopback interface and nothing else. Perl brings it up: a struct ifreq with IFF_UP and IFF_RUNNING to SIOCSIFFLAGS.
 perl -MSocket -e 'socket(S, AF_INET, SOCK_DGRAM, 0) && ioctl(S, 0x8914, my $r = pack("a16 S x22", "lo", 0x41)) or exit 1' || { echo "sandbox: cannot bring lo up" >&2; exit 125; }
 # A write that gets through would mean that the sandbox failed.
