@@ -45,6 +45,12 @@ impl Volume {
         let superblock = read_superblock(&device)?;
         check_features(&superblock, options)?;
         let geometry = Geometry::of(&superblock, device.size())?;
+        if let Some(wanted) = options.block_size.filter(|wanted| *wanted != geometry.block_size()) {
+            let size = geometry.block_size();
+            return refuse(format!(
+                "its blocks have {size} bytes, only {wanted} are supported: make it with mkfs.ext4 -b {wanted}"
+            ));
+        }
         let mut volume = Volume {
             buffers: Buffers::new(device, geometry.block_size()),
             checked_bitmaps: vec![(false, false); geometry.groups as usize],

@@ -16,6 +16,8 @@ use alloc::vec::Vec;
 pub struct Options {
     /// Write nothing, not even what the journal holds: that is looked through in memory.
     pub read_only: bool,
+    /// The only size of blocks that the caller can use, in bytes.
+    pub block_size: Option<usize>,
 }
 
 /// Space and limits, as statfs(2) tells them.

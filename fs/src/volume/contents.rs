@@ -53,6 +53,8 @@ pub(crate) struct Contents {
     pub(super) pages: SpinLock<Pages>,
     /// Held by who changes size or contents by a call, or reads pages in.
     pub(super) content: Mutex<()>,
+    /// Held while pages are on their way to the device: a sync that finds a page clean must not overtake it.
+    pub(super) writing: Mutex<()>,
     mapped: AtomicUsize,
 }
 
@@ -65,6 +67,7 @@ impl Contents {
             node,
             pages: SpinLock::new(Pages { tree: PageTree::new(), size, readahead: Readahead::new(), hand: 0 }),
             content: Mutex::new(()),
+            writing: Mutex::new(()),
             mapped: AtomicUsize::new(0),
         })
     }
@@ -98,6 +101,18 @@ impl Contents {
             pages.readahead.note_read(range.end);
             range
         };
+        match self.fetch(range.clone(), index) {
+            // A neighbour that cannot be read, or finds no memory, is nobody's error.
+            Err(_) if range.end - range.start > 1 => match self.cached(index) {
+                Some(frame) => Ok(frame),
+                None => self.fetch(index..index + 1, index),
+            },
+            result => result,
+        }
+    }
+
+    /// Reads pages in that are not there; the answer is the one at `index`, one of them.
+    fn fetch(&self, range: Range<u64>, index: u64) -> FsResult<FrameRef> {
         let mut at = range.start;
         let mut wanted = None;
         while at < range.end {

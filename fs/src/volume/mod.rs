@@ -7,7 +7,7 @@
 //! seconds, sends dirty pages to the device, then tells the engine that they count, and [`Shared::commit`] puts the
 //! running transaction into the log. Whoever waits for a commit while one is being written shares the next one.
 //!
-//! Lock order: a file's `content` -> `Shared::committer` -> `Shared::engine` -> a file's `pages` (spin).
+//! Lock order: a file's `writing`, or its `content` -> `Shared::committer` -> `Shared::engine` -> a file's `pages` (spin).
 
 mod contents;
 mod disk;
@@ -18,6 +18,7 @@ mod writeback;
 use crate::anonymous::now_ns;
 use crate::inode::{FileSystem, InodeRef};
 use crate::metadata::FsStat;
+use crate::page_cache::PAGE;
 use crate::{FsError, FsResult};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -28,7 +29,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use ext4::{Error, Options, Time, Volume};
 use hal::hil::Block;
-use hal::sync::SpinLock;
+use hal::sync::{Once, SpinLock};
 use node::Node;
 use sched::{Interruptible, Mutex};
 
@@ -106,14 +107,8 @@ impl Ext4 {
     pub fn mount(device: Arc<dyn Block>, read_only: bool) -> Result<Arc<Self>, String> {
         static DEVICES: AtomicU64 = AtomicU64::new(0xfe00);
         let disk = Arc::new(disk::Disk::new(device.clone()));
-        let options = Options { read_only: read_only || device.read_only() };
+        let options = Options { read_only: read_only || device.read_only(), block_size: Some(PAGE) };
         let volume = Volume::mount(disk, options, now()).map_err(|error| error.to_string())?;
-        if volume.block_shift() != 12 {
-            let size = 1 << volume.block_shift();
-            return Err(format!(
-                "its blocks have {size} bytes, only 4096 are supported: make it with mkfs.ext4 -b 4096"
-            ));
-        }
         let root = volume.root();
         let shared = Arc::new(Shared {
             engine: Mutex::new(Engine { volume, running: 1 }),
@@ -136,7 +131,9 @@ impl Ext4 {
             sched::spawn(sched::Spawn { name: "ext4-flush", ext: None, affinity: None, start })
                 .map_err(|error| format!("no thread to write it back: {error:?}"))?;
         }
-        mm::frame::register_reclaimer(reclaim);
+        // One for all volumes: there are few places.
+        static RECLAIMER: Once<()> = Once::new();
+        RECLAIMER.call_once(|| mm::frame::register_reclaimer(reclaim));
         Ok(Arc::new(Self { shared, root }))
     }
 }

@@ -32,6 +32,7 @@ pub(super) fn read_pages(device: &dyn Block, block: u64, frames: &[FrameRef]) ->
 impl Contents {
     /// Writes the dirty ones of some pages to the device and enters them in the file. Safe only after a commit.
     pub(super) fn write_pages(&self, range: Range<u64>) -> FsResult<()> {
+        let _turn = self.writing.lock();
         let mut from = range.start;
         loop {
             let batch = self.take_dirty(from..range.end);

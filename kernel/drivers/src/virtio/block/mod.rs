@@ -26,7 +26,7 @@ const SIZE_MAX: u64 = 1 << 1;
 const SEG_MAX: u64 = 1 << 2;
 const READ_ONLY: u64 = 1 << 5;
 const BLOCK_SIZE: u64 = 1 << 6;
-const FLUSH: u64 = 1 << 9;
+const FLUSH: u64 = if cfg!(feature = "no-flush") { 0 } else { 1 << 9 };
 
 /// Configuration fields (section 5.2.4).
 const CONFIG_CAPACITY: usize = 0;
