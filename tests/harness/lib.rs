@@ -12,6 +12,9 @@
 //! * [`exhaustion`]: memory that is gone
 //! * [`dns`]: names looked up over the network
 //! * [`fuzz`]: the fuzzers and the stress program
+//! * [`databases`]: H2, Derby, ZooKeeper and Kafka on a volume
+//! * [`disk_faults`]: disks that fail, are full, or hold something else
+//! * [`power_cut`]: the whole machine loses its power under load
 //! * [`parts`]: volumes and the network
 //! * [`tally`]: counts, and the closing line
 //! * [`jtreg`]: OpenJDK's own tests, with a program of their own
@@ -20,7 +23,9 @@ pub mod additions;
 pub mod boots;
 pub mod build;
 pub mod compare;
+pub mod databases;
 pub mod differential;
+pub mod disk_faults;
 pub mod dns;
 pub mod endings;
 pub mod examples;
@@ -33,6 +38,7 @@ pub mod java;
 pub mod jtreg;
 pub mod many;
 pub mod parts;
+pub mod power_cut;
 pub mod table;
 pub mod tally;
 

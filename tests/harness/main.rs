@@ -6,10 +6,14 @@ use harness::guest::Guest;
 use harness::java::Extent;
 use harness::table::Test;
 use harness::tally::Tally;
-use harness::{boots, build, differential, dns, endings, examples, exhaustion, fuzz, java, many, parts};
+use harness::{
+    boots, build, databases, differential, disk_faults, dns, endings, examples, exhaustion, fuzz, java, many, parts,
+    power_cut,
+};
 use images::jdk::Jdk;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 /// Runs guest tests on Linux and in the guest and compares them; then the boot matrix and the endings.
 #[derive(Parser)]
@@ -28,6 +32,21 @@ struct Options {
     /// The examples only, each started, asked and ended (Maven fetches libraries for two), and names looked up over the network
     #[arg(long)]
     examples: bool,
+    /// H2, Derby, ZooKeeper and Kafka on a volume, each in two boots (fetches them with Maven)
+    #[arg(long)]
+    databases: bool,
+    /// Cuts the power under load (power-cut-c, -h2, -derby) and looks at the disk after this many cuts
+    #[arg(long, value_name = "CUTS")]
+    power_cuts: Option<usize>,
+    /// With --power-cuts: writes that the load acknowledges
+    #[arg(long, default_value_t = 400)]
+    writes: usize,
+    /// With --power-cuts: decides where the cuts are and what they keep [default: a fresh one]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// With --power-cuts: a driver that never flushes, with which the test must fail
+    #[arg(long)]
+    no_flush: bool,
     /// Adds the counts of a log of cargo test to the closing line
     #[arg(long, value_name = "FILE")]
     cargo_log: Option<PathBuf>,
@@ -64,15 +83,26 @@ fn run(options: &Options, tally: &mut Tally) -> Result<()> {
         return java::run(&filter, Extent::Full, &built, tally);
     }
     let jdk = Jdk::discover(None).context("the tests need a JDK")?;
+    if options.databases {
+        return databases::run_all(&filter, &jdk, tally);
+    }
     if options.host_only {
         return differential::host_only(&tests, &built, &jdk, tally);
     }
     let guest = Guest::prepare(&built, &jdk)?;
+    if let Some(cuts) = options.power_cuts {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+        let seed = options.seed.unwrap_or(now.as_secs());
+        let extent = power_cut::Extent { cuts, writes: options.writes, seed, keeps_flush: !options.no_flush };
+        return power_cut::long(&filter, extent, &built, &jdk, &guest, tally);
+    }
     differential::run(&tests, &built, &jdk, &guest, tally)?;
     boots::run(&filter, &built, &jdk, &guest, tally);
     many::run(&filter, &built, &guest, tally);
     exhaustion::run(&filter, &built, &guest, tally);
     parts::run(&filter, &built, &jdk, &guest, tally);
+    disk_faults::run(&filter, &built, &guest, tally);
+    power_cut::short(&filter, &built, &guest, tally);
     fuzz::short(&filter, tally)?;
     endings::run(&filter, &built, tally)?;
     java::run(&filter, Extent::Sample, &built, tally)
