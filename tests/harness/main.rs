@@ -47,6 +47,15 @@ struct Options {
     /// With --power-cuts: a driver that never flushes, with which the test must fail
     #[arg(long)]
     no_flush: bool,
+    /// Java only, under load: every collector in turn for so many --minutes on each of --cpus
+    #[arg(long)]
+    stress: bool,
+    /// How long --stress lasts
+    #[arg(long, default_value_t = 30)]
+    minutes: u64,
+    /// vCPUs of --stress, with commas between
+    #[arg(long, value_delimiter = ',', default_values_t = [2, 4])]
+    cpus: Vec<u32>,
     /// Adds the counts of a log of cargo test to the closing line
     #[arg(long, value_name = "FILE")]
     cargo_log: Option<PathBuf>,
@@ -81,6 +90,10 @@ fn run(options: &Options, tally: &mut Tally) -> Result<()> {
     }
     if options.matrix {
         return java::run(&filter, Extent::Full, &built, tally);
+    }
+    if options.stress {
+        let plan = java::stress::Plan { minutes: options.minutes, cpus: options.cpus.clone() };
+        return java::stress::run(&plan, &built, tally);
     }
     let jdk = Jdk::discover(None).context("the tests need a JDK")?;
     if options.databases {

@@ -5,6 +5,7 @@
 //! * [`archive`]: class-data archives of one's own, written and used
 //! * [`crash`]: crashes in native code and what HotSpot leaves behind
 //! * [`report`]: what of a crash report must equal Linux's
+//! * [`stress`]: the long run under load
 
 use crate::build::Built;
 use crate::differential;
@@ -20,6 +21,7 @@ pub mod crash;
 pub mod jdks;
 pub mod matrix;
 pub mod report;
+pub mod stress;
 
 /// How much is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
