@@ -32,6 +32,7 @@
 //! Intel SDM volume 3, chapter 4 (paging), 4.10 (what may be cached, and when); Linux's man pages of mmap, mprotect,
 //! mremap and madvise; `Documentation/mm/overcommit-accounting.rst`.
 #![cfg_attr(not(test), no_std)]
+#![cfg_attr(feature = "loom", allow(dead_code, reason = "the models are of the shoot-down only"))]
 extern crate alloc;
 
 pub mod backing;

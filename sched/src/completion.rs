@@ -1,7 +1,7 @@
 //! One-time events and counted permits.
 
 use crate::{Interruptible, WaitQueue, WakeReason};
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use hal::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// An event that happens once; waiting after it does not block.
 #[derive(Default)]

@@ -29,6 +29,7 @@
 //! # Specifications
 //! futex(2), sched(7), proc(5) for state letters and load averages.
 #![cfg_attr(feature = "bare", no_std)]
+#![cfg_attr(feature = "loom", allow(dead_code, reason = "models have no idle threads, no ends and no clocks"))]
 extern crate alloc;
 
 mod completion;
@@ -51,7 +52,9 @@ pub mod timer;
 mod wait;
 mod waiter;
 
-#[cfg(test)]
+#[cfg(all(test, feature = "loom"))]
+mod models;
+#[cfg(all(test, not(feature = "loom")))]
 mod tests;
 
 pub use completion::{Completion, Semaphore};

@@ -3,7 +3,7 @@
 use crate::{Interruptible, WaitQueue};
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{AtomicU32, Ordering};
+use hal::sync::atomic::{AtomicU32, Ordering};
 
 const OPEN: u32 = 0;
 const LOCKED: u32 = 1;

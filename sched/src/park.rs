@@ -10,9 +10,9 @@
 //! Who moves a thread from a PARKED state to NOTIFIED, and nobody else, puts it on a run queue.
 
 use crate::{Current, machine};
-use core::sync::atomic::{AtomicU32, Ordering};
 use hal::context::WorkFlags;
 use hal::irq::IrqGuard;
+use hal::sync::atomic::{AtomicU32, Ordering};
 
 const RUNNABLE: u32 = 0;
 const NOTIFIED: u32 = 1;
@@ -83,7 +83,7 @@ impl ParkState {
     /// runnable), `Some(false)` if it may be running, `None` if there is nothing to do.
     pub fn interrupt(&self) -> Option<bool> {
         // Orders the caller's store to the work flags before the look at the state; `park` does it the other way round.
-        core::sync::atomic::fence(Ordering::SeqCst);
+        hal::sync::atomic::fence(Ordering::SeqCst);
         let mut state = self.0.load(Ordering::Acquire);
         loop {
             match state {

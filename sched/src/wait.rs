@@ -3,8 +3,8 @@
 use crate::park;
 use crate::waiter::Waiter;
 use crate::{Interruptible, WakeReason};
-use core::sync::atomic::{AtomicUsize, Ordering, fence};
 use hal::sync::SpinLock;
+use hal::sync::atomic::{AtomicUsize, Ordering, fence};
 use intrusive_collections::{LinkedList, LinkedListAtomicLink, UnsafeRef, intrusive_adapter};
 
 struct Node {

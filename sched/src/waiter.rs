@@ -1,7 +1,7 @@
 //! A thread's record in a list of waiters, on that thread's stack, and how a waker lets go of it.
 
 use crate::{Current, Thread, machine};
-use core::sync::atomic::{AtomicU8, Ordering};
+use hal::sync::atomic::{AtomicU8, Ordering};
 
 const WAITING: u8 = 0;
 /// The waker still touches the record and the thread.

@@ -2,7 +2,7 @@
 
 use crate::arch::current as arch;
 use crate::stack::KernelStack;
-use core::sync::atomic::{AtomicU32, Ordering};
+use crate::sync::atomic::{AtomicU32, Ordering};
 
 pub use arch::Context;
 

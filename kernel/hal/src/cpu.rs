@@ -18,6 +18,9 @@ pub fn count() -> usize {
 
 /// Tells the CPU that this is a spin loop.
 pub fn relax() {
+    #[cfg(feature = "loom")]
+    crate::model::relax();
+    #[cfg(not(feature = "loom"))]
     core::hint::spin_loop();
 }
 

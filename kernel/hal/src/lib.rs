@@ -26,6 +26,8 @@ pub mod hil;
 pub mod irq;
 pub mod log;
 pub mod mem;
+#[cfg(feature = "loom")]
+pub mod model;
 pub mod paging;
 #[cfg(feature = "bare")]
 mod panic;

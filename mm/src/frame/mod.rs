@@ -9,7 +9,7 @@ pub(crate) mod meta;
 mod owned;
 mod reclaim;
 mod shared;
-#[cfg(test)]
+#[cfg(all(test, not(feature = "loom")))]
 mod tests;
 pub(crate) mod zone;
 

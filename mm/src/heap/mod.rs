@@ -7,7 +7,7 @@
 
 mod class;
 mod magazine;
-#[cfg(test)]
+#[cfg(all(test, not(feature = "loom")))]
 mod tests;
 
 use core::alloc::{GlobalAlloc, Layout};

@@ -23,7 +23,7 @@ mod remap;
 mod request;
 pub mod shootdown;
 mod sync;
-#[cfg(test)]
+#[cfg(all(test, not(feature = "loom")))]
 mod tests;
 mod totals;
 mod tree;

@@ -7,7 +7,11 @@
 //! needs to answer. An idle vCPU is not disturbed: it finds a mark when it wakes and drops everything before it runs a
 //! thread. A vCPU that never answers ends the run (`hal::watchdog`).
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
+#[cfg(all(test, feature = "loom"))]
+#[path = "shootdown_models.rs"]
+mod models;
+
+use hal::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
 
 use hal::addr::{HUGE_PAGE_SIZE, PAGE_SIZE, VirtAddr};
 use hal::cpu::{MAX_CPUS, Padded, PerCpu};
@@ -16,7 +20,7 @@ use hal::sync::SpinLock;
 use sched::{Interruptible, WaitQueue};
 
 /// Looks at a target's answer before the waiter sleeps.
-const SPINS: u32 = 256;
+const SPINS: u32 = if cfg!(feature = "loom") { 1 } else { 256 };
 /// More pages than this are cheaper to drop all at once.
 const MAX_PAGES: u64 = 32;
 /// Ranges that a queue holds before it turns into "everything".

@@ -4,7 +4,7 @@ use super::{Key, RequeueError, Requeued};
 use crate::Current;
 use crate::waiter::Waiter;
 use core::cell::Cell;
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use hal::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use hal::sync::{SpinLock, SpinLockGuard};
 use hal::user::UserFault;
 use intrusive_collections::{LinkedList, LinkedListAtomicLink, UnsafeRef, intrusive_adapter};

@@ -6,13 +6,13 @@
 //! [`WaitError::Fault`], makes it be there and tries again. Nothing here reads or writes the word itself.
 
 mod bucket;
-#[cfg(test)]
+#[cfg(all(test, not(feature = "loom")))]
 mod tests;
 
 use crate::WakeReason;
 use crate::park::{self, Wait};
 use bucket::Node;
-use core::sync::atomic::{Ordering, fence};
+use hal::sync::atomic::{Ordering, fence};
 use hal::user::UserFault;
 
 /// What a futex word is known by.

@@ -1,4 +1,4 @@
-//! The one place that chooses what threads run on: vCPUs, or std threads. Both sides export the same names:
+//! The one place that chooses what threads run on: vCPUs, or std threads, or those of a model. All sides export the same names:
 //!
 //! - `Machine`: what a thread needs there; `launch`, `exit`;
 //! - `current`, `block` (the thread is in a PARKED state; returns whether the deadline ended it), `make_runnable` (who
@@ -9,10 +9,14 @@
 
 #[cfg(feature = "bare")]
 mod bare;
-#[cfg(not(feature = "bare"))]
+#[cfg(not(any(feature = "bare", feature = "loom")))]
 mod host;
+#[cfg(feature = "loom")]
+mod model;
 
 #[cfg(feature = "bare")]
 pub(crate) use bare::*;
-#[cfg(not(feature = "bare"))]
+#[cfg(not(any(feature = "bare", feature = "loom")))]
 pub(crate) use host::*;
+#[cfg(feature = "loom")]
+pub(crate) use model::*;

@@ -5,16 +5,16 @@
 //! vCPU that armed it, in interrupt context.
 
 mod heap;
-#[cfg(test)]
+#[cfg(all(test, not(feature = "loom")))]
 mod tests;
 
 use crate::{Thread, machine};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use hal::cpu::{self, MAX_CPUS, Padded, PerCpu};
 use hal::irq::IrqGuard;
 use hal::sync::SpinLock;
+use hal::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use heap::TimerHeap;
 use intrusive_collections::RBTreeAtomicLink;
 

@@ -1,6 +1,6 @@
 //! Physical memory as an arena, and the application's memory as the test's own.
 
-use crate::addr::{PhysAddr, VirtAddr};
+use crate::addr::PhysAddr;
 use crate::sync::Once;
 use crate::trap::TrapFrame;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -31,8 +31,6 @@ pub fn phys_to_virt(phys: PhysAddr) -> *mut u8 {
 pub fn page_table_root() -> PhysAddr {
     PhysAddr(4096)
 }
-pub fn flush_page(_addr: VirtAddr) {}
-pub fn flush_all() {}
 
 /// # Safety
 /// As `mem::zero_pages`.

@@ -6,48 +6,29 @@
 
 mod memory;
 mod time;
+mod vcpu;
 
 pub use memory::*;
 pub use time::*;
+pub use vcpu::*;
 
 use crate::context::WorkFlags;
 use crate::cpu::CpuFeatures;
-use crate::irq::{Ipi, MsiMessage, Trigger, Vector};
+use crate::irq::{MsiMessage, Trigger, Vector};
 use crate::stack::KernelStack;
 use crate::trap::TrapFrame;
 use std::cell::Cell;
 
 std::thread_local! {
-    static IRQ_ENABLED: Cell<bool> = const { Cell::new(true) };
     static CURRENT: Cell<(*const (), *const WorkFlags)> = const { Cell::new((core::ptr::null(), core::ptr::null())) };
     static FS_BASE: Cell<u64> = const { Cell::new(0) };
 }
 
-pub fn cpu_id() -> usize {
-    0
-}
-pub fn cpu_count() -> usize {
-    1
-}
 pub fn features() -> &'static CpuFeatures {
     static FEATURES: crate::sync::Once<CpuFeatures> = crate::sync::Once::new();
     FEATURES.call_once(|| CpuFeatures { xcr0: 7, xsave_size: 832, ..CpuFeatures::default() })
 }
 
-pub fn irq_save() -> bool {
-    IRQ_ENABLED.replace(false)
-}
-pub fn irq_enabled() -> bool {
-    IRQ_ENABLED.get()
-}
-/// # Safety
-/// As `irq::enable`.
-pub unsafe fn irq_enable() {
-    IRQ_ENABLED.set(true);
-}
-pub fn wait_for_interrupt() {
-    std::thread::yield_now();
-}
 pub fn irq_allocate(_name: &'static str, _handler: fn(usize), _arg: usize) -> Option<Vector> {
     Some(Vector(64))
 }
@@ -57,7 +38,6 @@ pub fn msi_message(vector: Vector, _cpu: usize) -> MsiMessage {
 pub fn route_gsi(_gsi: u32, _vector: Vector, _trigger: Trigger) -> bool {
     true
 }
-pub fn send_ipi(_cpu: usize, _kind: Ipi) {}
 pub fn irq_counts() -> Vec<(&'static str, u64)> {
     Vec::new()
 }

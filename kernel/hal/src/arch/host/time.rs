@@ -2,6 +2,7 @@
 
 use crate::clock::TscParams;
 use core::sync::atomic::{AtomicI64, Ordering};
+#[cfg_attr(feature = "loom", allow(unused_imports, reason = "models have no time"))]
 use std::time::{Instant, SystemTime};
 
 static START: crate::sync::Once<(Instant, i64)> = crate::sync::Once::new();
@@ -14,6 +15,11 @@ fn start() -> &'static (Instant, i64) {
     })
 }
 
+#[cfg(feature = "loom")]
+pub fn now_ns() -> u64 {
+    crate::model::now_ns()
+}
+#[cfg(not(feature = "loom"))]
 pub fn now_ns() -> u64 {
     // Never 0, which callers may take for "no time".
     start().0.elapsed().as_nanos() as u64 + 1
