@@ -3,6 +3,7 @@
 use super::{body, check, must_fail, with};
 use crate::{Mutex, RwLock};
 use loom::cell::UnsafeCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 fn add(cell: &UnsafeCell<u32>) {
@@ -38,7 +39,7 @@ fn three_threads() {
 #[test]
 fn readers_and_writers() {
     check("a read-write lock, two writers and a reader", || {
-        let lock = Arc::new(RwLock::new(UnsafeCell::new(0)));
+        let lock = Rc::new(RwLock::new(UnsafeCell::new(0)));
         let others = [lock.clone(), lock.clone()].map(|lock| body(move || add(&lock.write())));
         with(others, || assert!(sum(&lock.read()) <= 2));
         assert_eq!(sum(&lock.read()), 2);
@@ -49,7 +50,7 @@ fn readers_and_writers() {
 #[test]
 fn without_a_lock_they_meet() {
     must_fail("models::locks::without_a_lock_they_meet", "UnsafeCell", || {
-        let cell = Arc::new(UnsafeCell::new(0));
+        let cell = Rc::new(UnsafeCell::new(0));
         let other = cell.clone();
         with([body(move || add(&other))], || add(&cell));
     });
