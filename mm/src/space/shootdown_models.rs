@@ -64,7 +64,8 @@ impl Page {
             }
             if cached.get() != 0 {
                 // SAFETY: the model's question.
-                self.frame.with(|frame| unsafe { frame.read() });
+                let contents = self.frame.with(|frame| unsafe { frame.read() });
+                assert_eq!(contents, 0, "a frame was used after it was freed");
             }
         });
         model::take_interrupts();
