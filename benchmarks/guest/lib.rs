@@ -3,7 +3,7 @@
 //!
 //! * [`system`], [`linux`], [`initramfs`]: the two machines.
 //! * [`run`], [`qmp`], [`gdb`]: one run, and the count of executed instructions.
-//! * [`stats`], [`report`]: medians, intervals, tables.
+//! * [`turns`], [`stats`], [`report`]: samples in turns, medians, intervals, tables.
 
 pub mod gdb;
 pub mod initramfs;
@@ -13,6 +13,7 @@ pub mod report;
 pub mod run;
 pub mod stats;
 pub mod system;
+pub mod turns;
 
 use anyhow::Result;
 use std::path::{Path, PathBuf};

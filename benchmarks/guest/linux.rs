@@ -22,6 +22,8 @@ const MODULES: [&str; 9] = [
 
 /// For a network device, after those.
 const NETWORK_MODULES: [&str; 3] = ["failover", "net_failover", "virtio_net"];
+/// For a volume, after those.
+const VOLUME_MODULES: [&str; 4] = ["crc16", "mbcache", "jbd2", "ext4"];
 
 /// What the kernel is told. TSC: on HPET, which it falls back to under `-cpu max`, its clock reads cost five times more.
 /// panic=-1: with `-no-reboot` a panic ends the machine.
@@ -54,6 +56,7 @@ impl Linux {
         let modules = MODULES
             .iter()
             .chain(&NETWORK_MODULES)
+            .chain(&VOLUME_MODULES)
             .map(|module| {
                 let file = find(&tree, &format!("{module}.ko"))
                     .with_context(|| format!("no module {module} in the package"))?;
@@ -68,15 +71,9 @@ impl Linux {
         })
     }
 
-    /// A root for `layers` disks (the first has priority) that runs `command` in `/`, then powers off.
-    /// Its parts are stored uncompressed: unpacking is not what is measured. `network` is what [`script`] says.
-    pub fn initramfs(
-        &self,
-        layers: usize,
-        network: Option<&Addresses>,
-        command: &[String],
-        environment: &[String],
-    ) -> Vec<u8> {
+    /// An initial file system that makes `root`, runs `command` in `/` there, then powers off.
+    /// Its parts are stored uncompressed: unpacking is not what is measured.
+    pub fn initramfs(&self, root: &Root, command: &[String], environment: &[String]) -> Vec<u8> {
         let mut archive = Archive::default();
         for directory in ["bin", "dev", "modules", "root"] {
             archive.directory(directory);
@@ -85,7 +82,7 @@ impl Linux {
         for (name, content) in &self.modules {
             archive.file(&format!("modules/{name}"), content);
         }
-        archive.file("init", script(layers, network, command, environment).as_bytes());
+        archive.file("init", script(root, command, environment).as_bytes());
         archive.finish()
     }
 }
@@ -98,15 +95,27 @@ pub struct Addresses {
     pub gateway: String,
 }
 
-/// `network`: the loopback and the first Ethernet device come up.
-fn script(layers: usize, network: Option<&Addresses>, command: &[String], environment: &[String]) -> String {
+/// What the program finds.
+pub struct Root<'a> {
+    /// Disks that are its root, the first with priority.
+    pub layers: usize,
+    /// Where the disk behind those is mounted: ext4, with the options of Debian's installer (none of its own).
+    pub volume: Option<&'a str>,
+    /// The loopback and the first Ethernet device come up.
+    pub network: Option<Addresses>,
+}
+
+fn script(root: &Root, command: &[String], environment: &[String]) -> String {
     let mut text = String::from("#!/bin/busybox sh\nb=/bin/busybox\n$b mount -t devtmpfs dev /dev\n");
-    let further: &[&str] = if network.is_some() { &NETWORK_MODULES } else { &[] };
-    for module in MODULES.iter().chain(further) {
+    let layers = root.layers;
+    let mut further: Vec<&str> = Vec::new();
+    further.extend(root.network.iter().flat_map(|_| NETWORK_MODULES));
+    further.extend(root.volume.iter().flat_map(|_| VOLUME_MODULES));
+    for module in MODULES.into_iter().chain(further) {
         text += &format!("$b insmod /modules/{module}.ko\n");
     }
     text += "$b ip link set lo up\n";
-    if let Some(Addresses { own, gateway }) = network {
+    if let Some(Addresses { own, gateway }) = &root.network {
         text += &format!("$b ip link set eth0 up\n$b ip addr add {own} dev eth0\n");
         text += &format!("$b ip route add default via {gateway}\n");
     }
@@ -121,6 +130,9 @@ fn script(layers: usize, network: Option<&Addresses>, command: &[String], enviro
     }
     text += "$b mount -t proc proc /root/proc\n$b mount -t sysfs sys /root/sys\n$b mount -o move /dev /root/dev\n";
     text += "$b mount -t tmpfs tmp /root/tmp\n";
+    if let Some(path) = root.volume {
+        text += &format!("$b mount -t ext4 /root/dev/vd{} /root{path}\n", disk(layers));
+    }
     let quote = |words: &[String]| {
         words.iter().map(|word| format!("'{}'", word.replace('\'', "'\\''"))).collect::<Vec<_>>().join(" ")
     };
@@ -179,12 +191,14 @@ fn find(directory: &Path, name: &str) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Addresses, script};
+    use super::{Addresses, Root, script};
 
     #[test]
     fn the_script_quotes_and_orders() {
         let network = Addresses { own: "10.0.2.15/24".into(), gateway: "10.0.2.2".into() };
-        let text = script(2, Some(&network), &["/x/java".into(), "-Dq='1'".into()], &["LANG=C".into()]);
+        let root = Root { layers: 2, volume: Some("/data"), network: Some(network) };
+        let text = script(&root, &["/x/java".into(), "-Dq='1'".into()], &["LANG=C".into()]);
+        assert!(text.contains("$b mount -t ext4 /root/dev/vdc /root/data"), "{text}");
         assert!(text.contains("lowerdir=/layer0:/layer1"), "{text}");
         assert!(text.contains("$b env -i 'LANG=C' $b chroot /root '/x/java' '-Dq='\\''1'\\'''"), "{text}");
         assert!(text.find("virtio_ring").unwrap() < text.find("virtio_blk").unwrap());

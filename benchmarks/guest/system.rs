@@ -1,12 +1,12 @@
 //! The two systems under measurement, started by the same QEMU with the same disks, devices and Java command.
 
 use crate::linux::{self, Addresses, Linux};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use images::cache::Cache;
 use images::jdk::Jdk;
 use images::kernel::Kernel;
 use images::layers::{self, Layer};
-use images::machine::Machine;
+use images::machine::{Disk, Machine};
 use images::network::{Network, Publish};
 use images::program;
 use std::ffi::OsString;
@@ -100,8 +100,42 @@ pub struct Plan {
     pub is_debugged: bool,
     /// The network.
     pub link: Link,
+    /// An ext4 file system in a file, which the guest has at [`VOLUME`] and writes to.
+    pub volume: Option<PathBuf>,
     /// More for QEMU's `-cpu`, with a comma in front, or empty.
     pub cpu_features: &'static str,
+}
+
+const VOLUME_SERIAL: &str = "volume0";
+/// Where guests have [`Plan::volume`].
+pub const VOLUME: &str = "/data";
+
+impl Plan {
+    /// For wall time: 2 vCPUs, 2 GiB, nothing else.
+    pub fn timed(program: Program) -> Plan {
+        Plan {
+            cpus: 2,
+            memory_bytes: 2 << 30,
+            program,
+            is_counted: false,
+            is_debugged: false,
+            link: Link::None,
+            volume: None,
+            cpu_features: "",
+        }
+    }
+
+    /// For instructions: one vCPU. QEMU counts each step of a string instruction; with ERMS and FSRM Linux would clear and copy
+    /// byte by byte (../micro/README.md).
+    pub fn counted(program: Program) -> Plan {
+        Plan { cpus: 1, is_counted: true, cpu_features: ",erms=off,fsrm=off", ..Plan::timed(program) }
+    }
+
+    /// The optional parts of our kernel that it takes.
+    fn kernel_parts(&self) -> Vec<&'static str> {
+        let parts = [("network", self.link != Link::None), ("volumes", self.volume.is_some())];
+        parts.into_iter().filter(|(_, is_needed)| *is_needed).map(|(name, _)| name).collect()
+    }
 }
 
 /// Where one run's sockets and files are: a directory of its own.
@@ -135,45 +169,38 @@ impl Places<'_> {
 /// Everything that is built once.
 pub struct Systems {
     linux: Linux,
-    /// Our kernel; absent with `--only linux`.
-    kernel: Option<Kernel>,
-    /// The same with a network device's driver: made when it is asked for first.
-    kernel_with_network: std::sync::OnceLock<Kernel>,
+    cache: Cache,
     layers: Vec<Layer>,
     jdk: Jdk,
 }
 
 impl Systems {
-    /// Builds disks and kernels. `classes` is the directory that the guest sees as /classes.
+    /// Builds disks, and the kernel without optional parts if it is wanted. `classes` is the directory that the guest sees as /classes.
     pub fn prepare(classes: &Path, with_demitasse: bool) -> Result<Systems> {
         let cache = Cache::open()?;
         let jdk = Jdk::discover(None)?;
-        let layers = vec![
-            layers::application(&cache, &layers::Application::classes(classes))?,
-            layers::base(&cache, Some(&jdk))?,
-        ];
-        let kernel = with_demitasse.then(|| Kernel::prepare(&cache)).transpose()?;
-        let kernel_with_network = std::sync::OnceLock::new();
-        Ok(Systems { linux: Linux::prepare(cache.directory())?, kernel, kernel_with_network, layers, jdk })
+        let mut application = layers::Application::classes(classes);
+        application.mount_points.push(VOLUME.into());
+        let layers = vec![layers::application(&cache, &application)?, layers::base(&cache, Some(&jdk))?];
+        let systems = Systems { linux: Linux::prepare(cache.directory())?, cache, layers, jdk };
+        if with_demitasse {
+            systems.demitasse(&[])?;
+        }
+        Ok(systems)
     }
 
     /// Sizes of the kernel files, in bytes.
     pub fn kernel_bytes(&self, side: Side) -> Result<u64> {
         let file = match side {
-            Side::Linux => &self.linux.kernel,
-            Side::Demitasse => &self.demitasse()?.image,
+            Side::Linux => &self.linux.kernel.clone(),
+            Side::Demitasse => &self.demitasse(&[])?.image,
         };
         Ok(fs::metadata(file)?.len())
     }
 
-    /// Our kernel's ELF file with its symbols, of the kernel with a network.
-    pub fn unstripped_with_network(&self) -> Result<&Path> {
-        Ok(&self.demitasse_with_network()?.unstripped)
-    }
-
-    /// Our kernel's ELF file with its symbols.
-    pub fn unstripped(&self) -> Result<&Path> {
-        Ok(&self.demitasse()?.unstripped)
+    /// Our kernel's ELF file with its symbols; of the kernel with these optional parts.
+    pub fn unstripped(&self, parts: &[&str]) -> Result<PathBuf> {
+        Ok(self.demitasse(parts)?.unstripped)
     }
 
     /// What was measured, for the report.
@@ -189,8 +216,7 @@ impl Systems {
             Side::Linux => {
                 Machine::new(Kernel { image: self.linux.kernel.clone(), unstripped: self.linux.kernel.clone() })
             }
-            Side::Demitasse if plan.link == Link::None => Machine::new(self.demitasse()?.clone()),
-            Side::Demitasse => Machine::new(self.demitasse_with_network()?.clone()),
+            Side::Demitasse => Machine::new(self.demitasse(&plan.kernel_parts())?),
         };
         match &plan.link {
             Link::None => {}
@@ -201,6 +227,9 @@ impl Systems {
             Link::Tap(name) => machine.network = Network::Tap { name: name.clone(), queues: 1 },
         }
         machine.layers.clone_from(&self.layers);
+        if let Some(file) = &plan.volume {
+            machine.disks.push(Disk { file: file.clone(), serial: VOLUME_SERIAL.into(), is_writable: true });
+        }
         machine.cpus = plan.cpus;
         machine.memory_bytes = plan.memory_bytes;
         machine.cpu_model = Some(
@@ -241,10 +270,12 @@ impl Systems {
         let environment: Vec<String> = program.env.iter().map(text).collect();
         let command: Vec<String> =
             [text(&program.exe)].into_iter().chain(program.argv.iter().skip(1).map(text)).collect();
-        fs::write(
-            &initramfs,
-            self.linux.initramfs(self.layers.len(), plan.link.addresses().as_ref(), &command, &environment),
-        )?;
+        let root = linux::Root {
+            layers: self.layers.len(),
+            volume: plan.volume.as_ref().map(|_| VOLUME),
+            network: plan.link.addresses(),
+        };
+        fs::write(&initramfs, self.linux.initramfs(&root, &command, &environment))?;
         args.extend(["-initrd".into(), initramfs.into(), "-serial".into(), server(&places.output())]);
         Ok(())
     }
@@ -255,6 +286,9 @@ impl Systems {
         if let Some(addresses) = plan.link.addresses() {
             let fixed = format!("{},gw={}", addresses.own, addresses.gateway);
             manifest.addresses = vec![fixed.parse().map_err(|why| anyhow::anyhow!("{why}"))?];
+        }
+        if plan.volume.is_some() {
+            manifest.volumes.push(wire::Volume { serial: VOLUME_SERIAL.into(), path: VOLUME.into(), read_only: false });
         }
         let file = places.file("manifest");
         fs::write(&file, manifest.to_disk())?;
@@ -297,16 +331,9 @@ impl Systems {
         Ok(())
     }
 
-    fn demitasse_with_network(&self) -> Result<&Kernel> {
-        if let Some(kernel) = self.kernel_with_network.get() {
-            return Ok(kernel);
-        }
-        let kernel = Kernel::prepare_with(&Cache::open()?, &["network"])?;
-        Ok(self.kernel_with_network.get_or_init(|| kernel))
-    }
-
-    fn demitasse(&self) -> Result<&Kernel> {
-        self.kernel.as_ref().context("Demitasse's kernel was not built (--only linux)")
+    /// Our kernel with optional parts: from the cache, or built.
+    fn demitasse(&self, parts: &[&str]) -> Result<Kernel> {
+        Ok(Kernel::prepare_with(&self.cache, parts)?)
     }
 }
 

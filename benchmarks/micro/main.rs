@@ -5,6 +5,7 @@ use anyhow::Result;
 use clap::{Parser, ValueEnum};
 use guest::report::{self, Bar, Row};
 use guest::system::{Side, Systems};
+use guest::turns;
 use measure::Samples;
 use std::path::Path;
 use std::process::ExitCode;
@@ -87,20 +88,12 @@ const CASES: [Case; 17] = [
 const COLLECTORS: [&str; 5] = ["Serial", "Parallel", "G1", "Shenandoah", "Z"];
 
 fn main() -> ExitCode {
-    match measure(&Options::parse()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("micro: {error:#}");
-            ExitCode::from(2)
-        }
-    }
+    turns::exit("micro", measure(&Options::parse()))
 }
 
 /// Whether all is well: with `--check`, that every bar is held.
 fn measure(options: &Options) -> Result<bool> {
-    let sides: Vec<Side> =
-        Side::BOTH.into_iter().filter(|side| options.only.is_none_or(|only| only == *side)).collect();
+    let sides = turns::sides(options.only);
     let shared = tempfile::tempdir()?;
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("micro");
     guest::compile_java(&here.join("java"), shared.path())?;
@@ -179,14 +172,10 @@ fn row(samples: &[Samples; 2], name: &str, text: &str, bar: Bar, zeroed_pages: f
 }
 
 /// Samples of the sides, taken in turns: ours, Linux's.
-fn both(sides: &[Side], runs: usize, mut one: impl FnMut(Side) -> Result<Samples>) -> Result<[Samples; 2]> {
-    let mut samples = [Samples::default(), Samples::default()];
-    for turn in 1..=runs {
-        for &side in sides {
-            let new = one(side)?;
-            eprintln!("{turn} of {runs}, {}: {new}", side.name());
-            samples[usize::from(side == Side::Linux)].add(new);
-        }
-    }
-    Ok(samples)
+fn both(sides: &[Side], runs: usize, one: impl FnMut(Side) -> Result<Samples>) -> Result<[Samples; 2]> {
+    Ok(turns::each(sides, runs, Samples::to_string, one)?.map(|all| {
+        let mut merged = Samples::default();
+        all.into_iter().for_each(|samples| merged.add(samples));
+        merged
+    }))
 }

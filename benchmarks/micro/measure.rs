@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use guest::run::Run;
-use guest::system::{Link, Plan, Program, Side, Systems};
+use guest::system::{Plan, Program, Side, Systems};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -83,10 +83,7 @@ impl fmt::Display for Samples {
 }
 
 fn plan(program: Program, is_counted: bool) -> Plan {
-    let cpus = if is_counted { 1 } else { 2 };
-    // QEMU counts each step of a string instruction. With ERMS and FSRM Linux would clear and copy byte by byte.
-    let cpu_features = if is_counted { ",erms=off,fsrm=off" } else { "" };
-    Plan { cpus, memory_bytes: 2 << 30, program, is_counted, is_debugged: false, link: Link::None, cpu_features }
+    if is_counted { Plan::counted(program) } else { Plan::timed(program) }
 }
 
 fn native(mode: &str, cases: &[String]) -> Program {

@@ -3,9 +3,10 @@
 
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
-use guest::report::{self, Bar, Row};
+use guest::report::{self, Bar};
 use guest::system::{Side, Systems};
-use measure::{Samples, Server};
+use guest::turns::{self, both, row};
+use measure::Server;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
@@ -82,20 +83,12 @@ const CONNECTIONS: [usize; 4] = [1, 16, 64, 256];
 const RATE_BARS: [f64; 4] = [1.5, 1.5, 2.0, 1.5];
 
 fn main() -> ExitCode {
-    match measure(&Options::parse()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("net: {error:#}");
-            ExitCode::from(2)
-        }
-    }
+    turns::exit("net", measure(&Options::parse()))
 }
 
 /// Whether all is well: with `--check`, that every bar is held.
 fn measure(options: &Options) -> Result<bool> {
-    let sides: Vec<Side> =
-        Side::BOTH.into_iter().filter(|side| options.only.is_none_or(|only| only == *side)).collect();
+    let sides = turns::sides(options.only);
     let default = [What::Requests, What::Idle, What::Loopback];
     let wanted: &[What] = if options.what.is_empty() { &default } else { &options.what };
     let all = [Which::Nio, Which::Jdk, Which::Netty];
@@ -159,26 +152,6 @@ fn measure(options: &Options) -> Result<bool> {
     }
     print!("{}", report::markdown("Servers on the network", &systems.description(), &rows));
     Ok(!options.check || rows.iter().all(|row| row.is_held() != Some(false)))
-}
-
-fn row(samples: &[Samples; 2], name: &str, text: &str, bar: Bar) -> Row {
-    let of = |side: usize| samples[side].get(name).cloned().unwrap_or_default();
-    Row { what: text.to_string(), ours: of(0), linux: of(1), bar }
-}
-
-/// Samples of the sides, taken in turns: ours, Linux's.
-fn both(sides: &[Side], runs: usize, mut one: impl FnMut(Side) -> Result<Samples>) -> Result<[Samples; 2]> {
-    let mut samples = [Samples::default(), Samples::default()];
-    for turn in 1..=runs {
-        for &side in sides {
-            let new = one(side).with_context(|| side.name())?;
-            for (name, values) in new {
-                eprintln!("{turn} of {runs}, {}: {name} {:.0}", side.name(), guest::stats::median(&values));
-                samples[usize::from(side == Side::Linux)].entry(name).or_default().extend(values);
-            }
-        }
-    }
-    Ok(samples)
 }
 
 /// Compiles everything into `directory`, which the guests see as /classes.

@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use guest::qmp::Monitor;
 use guest::run::Run;
 use guest::system::{Link, Plan, Program, Side, Systems};
-use std::collections::BTreeMap;
+use guest::turns::Samples;
 use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
 use std::time::Duration;
@@ -27,14 +27,8 @@ pub struct Server {
     pub text: &'static str,
 }
 
-/// Figures by name.
-pub type Samples = BTreeMap<String, Vec<f64>>;
-
 fn plan(program: Program, link: Link, is_counted: bool) -> Plan {
-    let cpus = if is_counted { 1 } else { 2 };
-    // QEMU counts each step of a string instruction: see ../micro/README.md.
-    let cpu_features = if is_counted { ",erms=off,fsrm=off" } else { "" };
-    Plan { cpus, memory_bytes: 2 << 30, program, is_counted, is_debugged: false, link, cpu_features }
+    Plan { link, ..if is_counted { Plan::counted(program) } else { Plan::timed(program) } }
 }
 
 fn java(server: Server) -> Program {

@@ -5,6 +5,7 @@ use anyhow::Result;
 use clap::{Parser, ValueEnum};
 use guest::report::{self, Bar, Row};
 use guest::system::{Side, Systems};
+use guest::turns;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -47,20 +48,12 @@ enum What {
 }
 
 fn main() -> ExitCode {
-    match measure(&Options::parse()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("startup: {error:#}");
-            ExitCode::from(2)
-        }
-    }
+    turns::exit("startup", measure(&Options::parse()))
 }
 
 /// Whether all is well: with `--check`, that every bar is held.
 fn measure(options: &Options) -> Result<bool> {
-    let sides: Vec<Side> =
-        Side::BOTH.into_iter().filter(|side| options.only.is_none_or(|only| only == *side)).collect();
+    let sides = turns::sides(options.only);
     let classes = tempfile::tempdir()?;
     guest::compile_java(&Path::new(env!("CARGO_MANIFEST_DIR")).join("startup/java"), classes.path())?;
     let systems = Systems::prepare(classes.path(), sides.contains(&Side::Demitasse))?;
@@ -118,13 +111,7 @@ fn row(
     runs: usize,
     mut one: impl FnMut(Side) -> Result<f64>,
 ) -> Result<Row> {
-    let mut row = Row { what: what.into(), ours: vec![], linux: vec![], bar };
-    for turn in 1..=runs {
-        for &side in sides {
-            let value = one(side)?;
-            eprintln!("{what}, {turn} of {runs}: {} {value:.3}", side.name());
-            if side == Side::Linux { &mut row.linux } else { &mut row.ours }.push(value);
-        }
-    }
-    Ok(row)
+    let show = |value: &f64| format!("{what}: {value:.3}");
+    let [ours, linux] = turns::each(sides, runs, show, &mut one)?;
+    Ok(Row { what: what.into(), ours, linux, bar })
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use guest::run::Run;
-use guest::system::{Link, Plan, Program, Side, Systems};
+use guest::system::{Plan, Program, Side, Systems};
 use std::time::Duration;
 
 /// Hello's line.
@@ -21,15 +21,7 @@ fn java(options: &[&str], class: &str) -> Program {
 
 /// Executed instructions from reset to Hello's line: one vCPU, SerialGC, record mode.
 pub fn instructions(systems: &Systems, side: Side) -> Result<f64> {
-    let plan = Plan {
-        cpus: 1,
-        memory_bytes: 2 << 30,
-        program: java(&["-XX:+UseSerialGC"], "Hello"),
-        is_counted: true,
-        is_debugged: false,
-        link: Link::None,
-        cpu_features: "",
-    };
+    let plan = Plan { cpu_features: "", ..Plan::counted(java(&["-XX:+UseSerialGC"], "Hello")) };
     let mut run = Run::start(systems, side, &plan)?;
     let mut monitor = run.monitor()?;
     run.wait_for_line(HELLO, LIMIT)?;
@@ -48,19 +40,11 @@ pub struct Boot {
 
 /// Exact: breakpoints at the ELF entry and at the function that enters the application for the first time.
 pub fn boot(systems: &Systems) -> Result<Boot> {
-    let file = std::fs::read(systems.unstripped()?)?;
+    let file = std::fs::read(systems.unstripped(&[])?)?;
     let elf = goblin::elf::Elf::parse(&file)?;
     let entry = pvh_entry(&elf, &file).context("the kernel has no PVH entry note")?;
     let enter_app = symbol(&elf, "enter_app").context("the kernel has no symbol enter_app")?;
-    let plan = Plan {
-        cpus: 1,
-        memory_bytes: 2 << 30,
-        program: java(&["-XX:+UseSerialGC"], "Hello"),
-        is_counted: true,
-        is_debugged: true,
-        link: Link::None,
-        cpu_features: "",
-    };
+    let plan = Plan { is_debugged: true, cpu_features: "", ..Plan::counted(java(&["-XX:+UseSerialGC"], "Hello")) };
     let run = Run::start(systems, Side::Demitasse, &plan)?;
     let mut monitor = run.monitor()?;
     let mut stub = run.gdb()?;
@@ -95,30 +79,14 @@ fn symbol(elf: &goblin::elf::Elf<'_>, name: &str) -> Option<u64> {
 
 /// Wall time from QEMU's start to Hello's line, in seconds: 2 vCPUs, default options.
 pub fn wall(systems: &Systems, side: Side) -> Result<f64> {
-    let plan = Plan {
-        cpus: 2,
-        memory_bytes: 2 << 30,
-        program: java(&[], "Hello"),
-        is_counted: false,
-        is_debugged: false,
-        link: Link::None,
-        cpu_features: "",
-    };
+    let plan = Plan::timed(java(&[], "Hello"));
     let (_, time) = Run::start(systems, side, &plan)?.wait_for_line(HELLO, LIMIT)?;
     Ok(time.as_secs_f64())
 }
 
 /// System.nanoTime (ns a call) and the first SecureRandom bytes (ms).
 pub fn clocks(systems: &Systems, side: Side) -> Result<(f64, f64)> {
-    let plan = Plan {
-        cpus: 2,
-        memory_bytes: 2 << 30,
-        program: java(&[], "Clocks"),
-        is_counted: false,
-        is_debugged: false,
-        link: Link::None,
-        cpu_features: "",
-    };
+    let plan = Plan::timed(java(&[], "Clocks"));
     let (line, _) = Run::start(systems, side, &plan)?.wait_for_line("clocks ", LIMIT)?;
     let mut numbers = line.split(' ').skip(1).map(str::parse::<f64>);
     let mut next = || numbers.next().and_then(Result::ok).with_context(|| format!("the guest printed {line:?}"));
@@ -129,15 +97,7 @@ pub fn clocks(systems: &Systems, side: Side) -> Result<(f64, f64)> {
 pub fn memory(systems: &Systems, side: Side) -> Result<u64> {
     let runs = |steps: u64| {
         let java = java(&["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx16m"], "Hello");
-        let plan = Plan {
-            cpus: 1,
-            memory_bytes: steps * MEMORY_STEP,
-            program: java,
-            is_counted: false,
-            is_debugged: false,
-            link: Link::None,
-            cpu_features: "",
-        };
+        let plan = Plan { cpus: 1, memory_bytes: steps * MEMORY_STEP, ..Plan::timed(java) };
         Run::start(systems, side, &plan).and_then(|mut run| run.wait_for_line(HELLO, MEMORY_LIMIT)).is_ok()
     };
     let (mut fails, mut works) = ((32 << 20) / MEMORY_STEP, (256 << 20) / MEMORY_STEP);

@@ -5,6 +5,7 @@ use crate::machine::Disk;
 use crate::progress::Task;
 use crate::size;
 use crate::tree::absolute;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -82,7 +83,7 @@ impl Volume {
         let result = File::create(&new)
             .and_then(|file| file.set_len(self.size.unwrap_or(SIZE_DEFAULT)))
             .map_err(failed)
-            .and_then(|()| mkfs(&new))
+            .and_then(|()| format(&new, None))
             .and_then(|()| fs::rename(&new, &self.file).map_err(failed));
         if result.is_err() {
             // Nothing half made stays; that it cannot be removed is no news beside the first error.
@@ -107,12 +108,13 @@ fn serial(index: usize) -> String {
     format!("volume{index}")
 }
 
-/// Formats for the guest: blocks of 4 KiB are what it takes.
-fn mkfs(file: &Path) -> Result<(), Failure> {
+/// Makes a file system for the guest in `file`, with the files of `content`: blocks of 4 KiB are what it takes.
+pub fn format(file: &Path, content: Option<&Path>) -> Result<(), Failure> {
     let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
     let output = Command::new("mkfs.ext4")
         .env("PATH", &path)
         .args(["-q", "-F", "-b", "4096", "-m", "0"])
+        .args(content.into_iter().flat_map(|content| [OsStr::new("-d"), content.as_os_str()]))
         .arg(file)
         .stdin(Stdio::null())
         .output();

@@ -1,0 +1,97 @@
+//! Measures what files on a volume cost, Demitasse and a Linux guest side by side: same QEMU, same disk, same JDK.
+//! How and why: README.md beside this file; the bars: ../PROMISES.md.
+
+use anyhow::Result;
+use clap::{Parser, ValueEnum};
+use guest::report::{self, Bar};
+use guest::system::{Side, Systems};
+use guest::turns::{self, both, row};
+use std::path::Path;
+use std::process::ExitCode;
+
+mod measure;
+
+/// Measures files on a volume of Demitasse and of Linux in one run and prints a report in Markdown.
+#[derive(Parser)]
+struct Options {
+    /// What to measure; everything if not given
+    #[arg(value_enum)]
+    what: Vec<What>,
+    /// Only this side
+    #[arg(long, value_enum)]
+    only: Option<Side>,
+    /// Boots a side for each instruction count
+    #[arg(long, default_value_t = 3)]
+    counts: usize,
+    /// Boots a side for each wall-clock figure, in turns
+    #[arg(long, default_value_t = 11)]
+    runs: usize,
+    /// Exit with status 1 when a bar is missed
+    #[arg(long)]
+    check: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// Instructions an operation
+    Count,
+    /// Operations a second; needs an idle machine
+    Wall,
+}
+
+/// A case of FileLoad: its name there and in the report, and whether the disk decides how fast it is.
+struct Case {
+    name: &'static str,
+    text: &'static str,
+    waits_for_disk: bool,
+}
+
+const fn case(name: &'static str, text: &'static str, waits_for_disk: bool) -> Case {
+    Case { name, text, waits_for_disk }
+}
+
+const CASES: [Case; 8] = [
+    case("random_read_4k", "random read, 4 KiB, cached", false),
+    case("random_write_4k", "random write, 4 KiB, cached", false),
+    case("sequential_read_warm", "read in order, 1 MiB, cached", false),
+    case("map_read_warm", "mapped read, a page, cached", false),
+    case("sequential_read_cold", "read in order, 1 MiB, from the disk", true),
+    case("map_read_cold", "mapped read, a page, from the disk", true),
+    case("sequential_write", "write in order, 1 MiB, force at the end", true),
+    case("append_force", "append 4 KiB and force", true),
+];
+
+/// The bars of issue 6 as ratios of instructions: at least 1.2 of Linux's speed, or 1.0 where the disk decides.
+const CPU_BAR: f64 = 1.0 / 1.2;
+const DISK_BAR: f64 = 1.0;
+
+fn main() -> ExitCode {
+    turns::exit("data", measure(&Options::parse()))
+}
+
+/// Whether all is well: with `--check`, that every bar is held.
+fn measure(options: &Options) -> Result<bool> {
+    let sides = turns::sides(options.only);
+    let shared = tempfile::tempdir()?;
+    guest::compile_java(&Path::new(env!("CARGO_MANIFEST_DIR")).join("data/java"), shared.path())?;
+    let systems = Systems::prepare(shared.path(), sides.contains(&Side::Demitasse))?;
+    let volume = measure::Volume::make()?;
+    let is_wanted = |what| options.what.is_empty() || options.what.contains(&what);
+    let mut rows = Vec::new();
+    if is_wanted(What::Count) {
+        let samples = both(&sides, options.counts, |side| measure::count(&systems, side, &volume))?;
+        for case in &CASES {
+            let bar = Bar::Ratio(if case.waits_for_disk { DISK_BAR } else { CPU_BAR });
+            rows.push(row(&samples, case.name, &format!("{}, instructions", case.text), bar));
+        }
+    }
+    if is_wanted(What::Wall) {
+        let samples = both(&sides, options.runs, |side| measure::wall(&systems, side, &volume))?;
+        for case in &CASES {
+            let bar = Bar::AtLeast(if case.waits_for_disk { 1.0 } else { 1.2 });
+            rows.push(row(&samples, case.name, &format!("{}, operations a second", case.text), bar));
+        }
+    }
+    print!("{}", report::markdown("Files on a volume", &systems.description(), &rows));
+    Ok(!options.check || rows.iter().all(|row| row.is_held() != Some(false)))
+}
