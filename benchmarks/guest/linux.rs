@@ -22,8 +22,8 @@ const MODULES: [&str; 9] = [
 
 /// For a network device, after those.
 const NETWORK_MODULES: [&str; 3] = ["failover", "net_failover", "virtio_net"];
-/// For a volume, after those.
-const VOLUME_MODULES: [&str; 4] = ["crc16", "mbcache", "jbd2", "ext4"];
+/// For a volume, after those: ext4 itself is in the kernel.
+const VOLUME_MODULES: [&str; 1] = ["crc32c-intel"];
 
 /// What the kernel is told. TSC: on HPET, which it falls back to under `-cpu max`, its clock reads cost five times more.
 /// panic=-1: with `-no-reboot` a panic ends the machine.

@@ -55,7 +55,7 @@ pub fn markdown(title: &str, description: &str, rows: &[Row]) -> String {
     for row in rows {
         let bar = match row.bar {
             Bar::AtMost(limit) => format!("at most {}", number(limit)),
-            Bar::Ratio(limit) => format!("ratio at most {limit}"),
+            Bar::Ratio(limit) => format!("ratio at most {}", ratio_limit(limit)),
             Bar::AtLeast(limit) => format!("ratio at least {limit}"),
             Bar::None => "-".into(),
         };
@@ -74,6 +74,11 @@ fn figure(values: &[f64]) -> String {
         [one] => number(*one),
         many => format!("{} (n={}, spread {:.1} %)", number(median(many)), many.len(), spread(many) * 100.0),
     }
+}
+
+/// At most three digits behind the point.
+fn ratio_limit(limit: f64) -> String {
+    ((limit * 1000.0).round() / 1000.0).to_string()
 }
 
 /// With the digits that mean something.

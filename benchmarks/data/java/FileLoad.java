@@ -24,6 +24,7 @@ public final class FileLoad {
     static long sum;
 
     public static void main(String[] args) throws Exception {
+        measure("rehearsal", operations -> sum += operations, 0, 1);
         Path directory = Path.of(args[0]);
         pause = args.length > 1 ? Integer.parseInt(args[1]) : 0;
         ByteBuffer page = ByteBuffer.allocateDirect(PAGE);
@@ -43,8 +44,10 @@ public final class FileLoad {
         try (FileChannel file = FileChannel.open(directory.resolve("cold-map"), StandardOpenOption.READ)) {
             measure("map_read_cold", operations -> touch(file, operations), 0, BYTES / PAGE);
         }
-        try (FileChannel file = create(directory.resolve("written"))) {
-            measure("sequential_write", operations -> writePieces(file, piece, operations), 8, BYTES / PIECE);
+        // The second file is as new as the first was: its blocks are given out in the measured part.
+        try (FileChannel first = create(directory.resolve("first")); FileChannel second = create(directory.resolve("second"))) {
+            writePieces(first, piece, BYTES / PIECE);
+            measure("sequential_write", operations -> writePieces(second, piece, operations), 0, BYTES / PIECE);
         }
         try (FileChannel file = create(directory.resolve("appended"))) {
             measure("append_force", operations -> append(file, page, operations), 50, 200);
@@ -58,6 +61,8 @@ public final class FileLoad {
 
     static void measure(String name, Case run, int warmUp, int operations) throws Exception {
         run.run(warmUp);
+        // What the compiler still does for it is not the operation's.
+        Thread.sleep(4L * pause);
         System.out.println("data begin " + name);
         Thread.sleep(pause);
         long start = System.nanoTime();

@@ -39,6 +39,8 @@ pub(super) struct Pages {
     /// Bytes in the file, as programs see it.
     pub size: u64,
     readahead: Readahead,
+    /// Pages that got their blocks last, in memory or not: who writes in order asks the engine once for many.
+    reserved: Range<u64>,
     /// Where the reclaim hand goes on.
     hand: u64,
 }
@@ -65,7 +67,13 @@ impl Contents {
             number,
             shared: shared.clone(),
             node,
-            pages: SpinLock::new(Pages { tree: PageTree::new(), size, readahead: Readahead::new(), hand: 0 }),
+            pages: SpinLock::new(Pages {
+                tree: PageTree::new(),
+                size,
+                readahead: Readahead::new(),
+                reserved: 0..0,
+                hand: 0,
+            }),
             content: Mutex::new(()),
             writing: Mutex::new(()),
             mapped: AtomicUsize::new(0),
@@ -228,15 +236,19 @@ impl Contents {
 
     /// Makes sure that page `index` has a block; if it gets one, so do up to `wanted` pages from it on.
     fn reserve_blocks(&self, index: u64, wanted: u32) -> FsResult<()> {
-        if self.pages.lock().tree.get(index).is_some_and(|page| page.has_block) {
-            return Ok(());
+        {
+            let pages = self.pages.lock();
+            if pages.reserved.contains(&index) || pages.tree.get(index).is_some_and(|page| page.has_block) {
+                return Ok(());
+            }
         }
         let logical = u32::try_from(index).ok().filter(|logical| *logical < u32::MAX - 512).ok_or(FsError::TooBig)?;
         let number = self.number;
         // No more than what is written: who asks for more than there is gets what there is.
         let mapping = self.shared.change(|volume| volume.allocate(number, logical, wanted.max(1)))?;
         let mut pages = self.pages.lock();
-        for index in index..index + u64::from(mapping.length) {
+        pages.reserved = index..index + u64::from(mapping.length);
+        for index in pages.reserved.clone() {
             if let Some(page) = pages.tree.get_mut(index) {
                 page.has_block = true;
             }
@@ -339,7 +351,9 @@ impl Contents {
         Ok(())
     }
 
+    /// Forgets pages; their blocks are about to go.
     fn drop_pages(&self, range: Range<u64>) {
+        self.pages.lock().reserved = 0..0;
         loop {
             let mut gone = Vec::with_capacity(PIECE);
             let finished =
