@@ -93,7 +93,12 @@ impl Machine {
     }
 
     /// Adds a layer below those that are there.
+    ///
+    /// # Panics
+    /// With more layers than the guest looks for: the programs would miss files for no visible reason.
     pub fn add_layer(&mut self, layer: Layer) {
+        let max = wire::LAYER_SERIALS.len();
+        assert!(self.layers.len() < max, "a machine has at most {max} layers");
         self.layers.push(layer);
     }
 

@@ -10,7 +10,7 @@
 //! 2. Without such a device, in the file [`MANIFEST_PATH`] of the root (images made by `--output`).
 //!
 //! # Root
-//! The devices with the serials [`LAYER_SERIALS`] are EROFS images; the root is their union, `root0` before `root1`.
+//! The devices with the serials [`LAYER_SERIALS`] are EROFS images; the root is their union, each before the next.
 //!
 //! # Streams
 //! Four virtio-serial ports. Output of all programs goes raw to [`PORT_STDOUT`] and [`PORT_STDERR`]; the `exit` message
@@ -38,7 +38,7 @@ pub const MANIFEST_SERIAL: &str = "manifest";
 /// The manifest device's size is a multiple of this, in bytes.
 pub const MANIFEST_BLOCK: usize = 512;
 /// Serials of the root's EROFS layers, first priority first.
-pub const LAYER_SERIALS: [&str; 2] = ["root0", "root1"];
+pub const LAYER_SERIALS: [&str; 3] = ["root0", "root1", "root2"];
 
 /// virtio-serial port of the program's standard input.
 pub const PORT_STDIN: &str = "demitasse.stdin";

@@ -25,15 +25,21 @@ pub fn name(version: Version) -> String {
 }
 
 /// Writes and uses archives.
-pub fn check(built: &Built, jdk: &Jdk, guest: &Guest) -> Result<(), String> {
+pub fn check(version: Version, built: &Built, jdk: &Jdk, guest: &Guest) -> Result<(), String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
     let scratch = tempfile::tempdir_in(&built.folder).map_err(|error| text(&error))?;
     let place = scratch.path().join("archive");
     let file = place.join("app.jsa");
-    for writes_here in [true, false] {
+    let dump = format!("-XX:ArchiveClassesAtExit={WRITTEN}");
+    let create = format!("-XX:+AutoCreateSharedArchive -XX:SharedArchiveFile={WRITTEN}");
+    let mut ways = vec![(dump.as_str(), true), (dump.as_str(), false)];
+    if version != Version::V17 {
+        ways.push((create.as_str(), true));
+    }
+    for (options, writes_here) in ways {
         let _ = fs::remove_dir_all(&place);
         fs::create_dir(&place).map_err(|error| text(&error))?;
-        let writer = test(&format!("-XX:ArchiveClassesAtExit={WRITTEN}"));
+        let writer = test(options);
         if writes_here {
             in_guest(&writer, built, guest, None, Some(&file))?;
         } else {
@@ -44,7 +50,8 @@ pub fn check(built: &Built, jdk: &Jdk, guest: &Guest) -> Result<(), String> {
                 return Err(format!("status {} on Linux when writing", outcome.status));
             }
         }
-        let reader = test(&format!("-XX:SharedArchiveFile={}", file.display()));
+        // `on`: no archive, no start.
+        let reader = test(&format!("-Xshare:on -Xlog:cds -XX:SharedArchiveFile={}", file.display()));
         let here = in_guest(&reader, built, guest, Some(&place), None)?;
         let on_linux = host::run_keeping(&reader, built, jdk, &place).map_err(|error| format!("{error:#}"))?;
         for (system, output) in [("here", here), ("on Linux", on_linux.stdout)] {
@@ -52,16 +59,16 @@ pub fn check(built: &Built, jdk: &Jdk, guest: &Guest) -> Result<(), String> {
             if !output.contains(FROM_ARCHIVE) {
                 let written = if writes_here { "here" } else { "on Linux" };
                 let about: Vec<&str> = output.lines().filter(|line| !line.contains("source: ")).collect();
-                return Err(format!("written {written}, used {system}: not used\n{}", about.join("\n")));
+                return Err(format!("{options}: written {written}, used {system}: not used\n{}", about.join("\n")));
             }
         }
     }
     Ok(())
 }
 
-fn test(option: &str) -> Test {
+fn test(options: &str) -> Test {
     let mut test = Test::new("archive", Program::Jar(CLASS.into()));
-    test.jvm = ["-Xmx64m", "-Xlog:class+load", option].map(String::from).to_vec();
+    test.jvm = ["-Xmx64m", "-Xlog:class+load"].into_iter().chain(options.split(' ')).map(String::from).collect();
     test
 }
 
@@ -88,6 +95,9 @@ fn in_guest(
     let (outcome, log) = guest.run_alone(machine, test, built, session::Options { wishes, ..Default::default() })?;
     match outcome.status {
         0 => Ok(outcome.stdout),
-        status => Err(format!("status {status}: {}\n{log}", String::from_utf8_lossy(&outcome.stderr))),
+        status => {
+            let said = [outcome.stdout, outcome.stderr].concat();
+            Err(format!("status {status}: {}\n{log}", String::from_utf8_lossy(&said)))
+        }
     }
 }

@@ -18,7 +18,8 @@ pub const NAMES_START: &str = "crash-jdk";
 const REPORT: &str = "/tmp/hs_err.log";
 
 /// Ways of `NativeCrash` that Linux knows too; `oom` is the VM's own option.
-const EQUAL: [&str; 6] = ["null", "jump", "noncanonical-write", "noncanonical-jump", "overflow", "oom"];
+const EQUAL: [&str; 7] =
+    ["null", "jump", "noncanonical-write", "noncanonical-jump", "overflow", "overflow-below", "oom"];
 /// Ways into the kernel's half.
 const FOREIGN: [&str; 3] = ["kernel-write", "kernel-jump", "kernel-memory"];
 
@@ -31,7 +32,7 @@ fn name(version: Version, way: &str) -> String {
     format!("{NAMES_START}{}-{way}", version.name())
 }
 
-/// Runs all (the sample: only with JDK 17, and one of each kind).
+/// Runs all (the sample: only with JDK 17, those into the kernel's half).
 pub fn run(
     filter: &dyn Fn(&str) -> bool,
     version: Version,
@@ -41,12 +42,7 @@ pub fn run(
     guest: &Guest,
     tally: &mut Tally,
 ) {
-    let is_sampled = |way: &&str| {
-        extent == Extent::Full
-            || (version == Version::V17
-                && !["jump", "noncanonical-jump", "noncanonical-write", "null", "oom", "overflow", "jump"]
-                    .contains(way))
-    };
+    let is_sampled = |way: &&str| extent == Extent::Full || (version == Version::V17 && FOREIGN.contains(way));
     for way in EQUAL.iter().copied().filter(is_sampled) {
         let name = name(version, way);
         if filter(&name) {
@@ -86,8 +82,23 @@ fn equal(way: &str, built: &Built, jdk: &Jdk, guest: &Guest) -> Result<(), Strin
         let said = String::from_utf8_lossy(&here.stdout);
         return Err(format!("status {} on Linux, {} here\n{said}\n{log}", outcome.status, here.status));
     }
+    if expected.is_empty() {
+        // Linux has no room for the signal's frame: the process ends without HotSpot's knowledge.
+        return if taken.exists() { Err("a report, but none on Linux".into()) } else { Ok(()) };
+    }
     let report = fs::read(&taken).map_err(|error| format!("no report came out: {error}"))?;
-    let essence = |bytes: &[u8]| report::essence(&String::from_utf8_lossy(bytes));
+    // A CPU refuses the call itself (SDM volume 2, CALL); QEMU's emulation makes it and faults at the target, so that the frame is
+    // that of the return address, two bytes on. The function's name and all else are compared.
+    let comparable = |line: String| match line.split_once("libcrash.so+0x") {
+        Some((start, rest)) if way == "noncanonical-jump" => {
+            let name = rest.split_once("  ").map_or(rest, |(_, name)| name);
+            format!("{start}{}", name.split_once("+0x").map_or(name, |(name, _)| name))
+        }
+        _ => line,
+    };
+    let essence = |bytes: &[u8]| -> Vec<String> {
+        report::essence(&String::from_utf8_lossy(bytes)).into_iter().map(comparable).collect()
+    };
     let (expected, found) = (essence(&expected), essence(&report));
     if expected.last().is_none_or(|line| line != "END.") {
         return Err(format!("the report on Linux is not whole: {expected:?}"));

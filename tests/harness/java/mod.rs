@@ -44,7 +44,7 @@ pub fn run(filter: &dyn Fn(&str) -> bool, extent: Extent, built: &Built, tally: 
         if rows.is_empty() && !(is_sampled && names.iter().any(is_wanted)) {
             continue;
         }
-        let jdk = match jdks::find(version, &cache) {
+        let jdk = match jdks::find(version, extent, &cache) {
             Ok(jdk) => jdk,
             Err(why) => {
                 tally.skip(&format!("jdk{}", version.name()), &format!("NO JDK {}: {why:#}", version.name()));
@@ -56,7 +56,7 @@ pub fn run(filter: &dyn Fn(&str) -> bool, extent: Extent, built: &Built, tally: 
         let tests: Vec<&Test> = rows.iter().map(|run| &run.test).collect();
         differential::run(&tests, built, &jdk, &guest, tally)?;
         if extent == Extent::Full && filter(&archive::name(version)) {
-            tally.check(&archive::name(version), archive::check(built, &jdk, &guest));
+            tally.check(&archive::name(version), archive::check(version, built, &jdk, &guest));
         }
         crash::run(filter, version, extent, built, &jdk, &guest, tally);
     }
