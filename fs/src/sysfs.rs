@@ -45,11 +45,12 @@ fn cpus() -> InodeRef {
 /// The `/sys` file system, as things are now: call it after all processors are up.
 pub fn sysfs() -> Arc<dyn FileSystem> {
     // Large pages come where alignment lets, but never for thread stacks: `madvise` is what keeps HotSpot from taking
-    // precautions against them there. Shared memory has none, and there is no pool of them to reserve.
+    // precautions against them there. Shared memory has them where it is allocated (fallocate) or asks for them (madvise), and
+    // there is no pool of them to reserve.
     let transparent = dir(vec![
         ("enabled", text("always [madvise] never\n")),
         ("defrag", text("always defer defer+madvise [madvise] never\n")),
-        ("shmem_enabled", text("always within_size advise [never] deny force\n")),
+        ("shmem_enabled", text("always within_size [advise] never deny force\n")),
         ("hpage_pmd_size", text("2097152\n")),
         ("use_zero_page", text("0\n")),
     ]);

@@ -9,7 +9,7 @@
 //! * [`additions`]: what of the host's programs come along
 //! * [`differential`], [`boots`], [`endings`], [`java`]: the suites
 //! * [`examples`]: what `examples/` promises
-//! * [`exhaustion`]: memory that is gone
+//! * [`exhaustion`], [`exhaustion_java`]: memory that is gone
 //! * [`dns`]: names looked up over the network
 //! * [`fuzz`]: the fuzzers and the stress program
 //! * [`databases`]: H2, Derby, ZooKeeper and Kafka on a volume
@@ -30,6 +30,7 @@ pub mod dns;
 pub mod endings;
 pub mod examples;
 pub mod exhaustion;
+pub mod exhaustion_java;
 pub mod fuzz;
 pub mod guest;
 pub mod host;

@@ -7,8 +7,8 @@ use harness::java::Extent;
 use harness::table::Test;
 use harness::tally::Tally;
 use harness::{
-    boots, build, databases, differential, disk_faults, dns, endings, examples, exhaustion, fuzz, java, many, parts,
-    power_cut,
+    boots, build, databases, differential, disk_faults, dns, endings, examples, exhaustion, exhaustion_java, fuzz,
+    java, many, parts, power_cut,
 };
 use images::jdk::Jdk;
 use std::path::PathBuf;
@@ -113,6 +113,7 @@ fn run(options: &Options, tally: &mut Tally) -> Result<()> {
     boots::run(&filter, &built, &jdk, &guest, tally);
     many::run(&filter, &built, &guest, tally);
     exhaustion::run(&filter, &built, &guest, tally);
+    exhaustion_java::run(&filter, &built, &guest, tally);
     parts::run(&filter, &built, &jdk, &guest, tally);
     disk_faults::run(&filter, &built, &guest, tally);
     power_cut::short(&filter, &built, &guest, tally);

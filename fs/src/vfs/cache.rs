@@ -11,8 +11,9 @@ use hal::sync::SpinLock;
 use hashbrown::HashTable;
 
 const SHARDS: usize = 16;
-/// Entries of a shard before those that nobody uses are thrown out.
+/// Entries of a shard before those that nobody uses are thrown out, on a large machine and on a small one.
 const SHARD_LIMIT: usize = 2048;
+const SHARD_LIMIT_MIN: usize = 128;
 
 struct Entry {
     hash: u64,
@@ -92,7 +93,7 @@ impl DentryCache {
             return target;
         }
         let mut evicted = Vec::new();
-        if shard.len() >= SHARD_LIMIT {
+        if shard.len() >= SHARD_LIMIT_MIN && shard.len() >= shard_limit() {
             evicted = unused(&mut shard);
         }
         let entry = Entry { hash, parent: parent.id, name: name.clone(), target: target.clone() };
@@ -139,6 +140,11 @@ impl DentryCache {
             }
         }
     }
+}
+
+/// An unused name holds up to 600 bytes: all shards together may keep an eightieth of the machine, roughly.
+fn shard_limit() -> usize {
+    (mm::frame::stats().total as usize / 64).clamp(SHARD_LIMIT_MIN, SHARD_LIMIT)
 }
 
 /// Takes out the entries whose dentry only the cache holds, and all absences.

@@ -186,6 +186,7 @@ fn advice(number: u32) -> Result<Advice, Errno> {
         MADV_WILLNEED => Advice::WillNeed,
         MADV_HUGEPAGE => Advice::HugePage,
         MADV_NOHUGEPAGE => Advice::NoHugePage,
+        MADV_COLLAPSE => Advice::Collapse,
         MADV_POPULATE_READ => Advice::PopulateRead,
         MADV_POPULATE_WRITE => Advice::PopulateWrite,
         MADV_REMOVE => Advice::Remove,

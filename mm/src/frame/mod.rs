@@ -17,7 +17,7 @@ pub use global::{Stats, is_reserve_used, is_scarce, on_reserve_used, open_reserv
 pub(crate) use global::{Urgency, close_reserve, init, is_plentiful, split_used, table, take_contiguous, take_order};
 pub(crate) use global::{give_order, total_frames};
 pub use owned::{Frame, alloc, alloc_huge, alloc_order, alloc_zeroed};
-pub(crate) use owned::{alloc_table, alloc_urgent};
+pub(crate) use owned::{alloc_table, alloc_urgent, take_huge};
 pub use reclaim::{reclaim, register_reclaimer};
 pub use shared::{FrameRef, HUGE_PAGES, HugeRef};
 pub(crate) use zone::MAX_ORDER;

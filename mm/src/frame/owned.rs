@@ -115,9 +115,14 @@ pub fn alloc_order(order: u8) -> Option<Frame> {
 
 /// 2 MiB of zeros for the application, if they are at hand: nothing is reclaimed for it, since small frames will do.
 pub fn alloc_huge() -> Option<Frame> {
-    let mut frame = Frame { pfn: take_order(MAX_ORDER, Urgency::Ordinary)?, order: MAX_ORDER };
+    let mut frame = Frame { pfn: take_huge()?, order: MAX_ORDER };
     frame.zero();
     Some(frame)
+}
+
+/// 2 MiB as [`alloc_huge`] takes them, contents undefined.
+pub(crate) fn take_huge() -> Option<Pfn> {
+    take_order(MAX_ORDER, Urgency::Ordinary)
 }
 
 /// One frame for the kernel's own use, contents undefined; may come from the reserve. Never reclaims, so it may be

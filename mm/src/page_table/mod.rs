@@ -6,6 +6,7 @@
 
 pub(crate) mod entry;
 pub(crate) mod gather;
+pub(crate) mod join;
 pub(crate) mod kernel;
 pub(crate) mod split;
 pub(crate) mod walk;

@@ -140,6 +140,23 @@ impl Tables {
         }
     }
 
+    /// The level 2 entry of `addr` if it is occupied: a table's or a 2 MiB mapping's.
+    pub(super) fn find_level_2(&self, addr: u64) -> Option<&'static AtomicU64> {
+        let mut table = Table::at(self.root);
+        for level in (2..=4).rev() {
+            let entry = table.entry(index(addr, level));
+            let value = entry.load(Acquire);
+            if value == 0 {
+                return None;
+            }
+            if level == 2 {
+                return Some(entry);
+            }
+            table = Table::below(value);
+        }
+        None
+    }
+
     /// The level 1 slot of `addr`, occupied or not, if its table exists.
     pub(crate) fn find_small(&self, addr: u64) -> Option<Slot> {
         let mut table = Table::at(self.root);

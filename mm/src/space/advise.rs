@@ -22,6 +22,7 @@ impl AddressSpace {
             Advice::DontNeed | Advice::Free => self.discard(range, advice),
             Advice::HugePage => self.set_huge_policy(range, HugePolicy::Always),
             Advice::NoHugePage => self.set_huge_policy(range, HugePolicy::Never),
+            Advice::Collapse => self.collapse(range),
             Advice::PopulateRead => self.populate_checked(range, Access::default()),
             Advice::PopulateWrite => self.populate_checked(range, Access { write: true, fetch: false }),
             Advice::WillNeed => {
@@ -106,7 +107,7 @@ impl AddressSpace {
 }
 
 /// An error if a page of the range is in no area.
-fn holes(state: &State, range: &Range<u64>) -> Result<(), MapError> {
+pub(super) fn holes(state: &State, range: &Range<u64>) -> Result<(), MapError> {
     let mut at = range.start;
     for (start, area) in state.tree.overlapping(range.clone()) {
         if start > at {

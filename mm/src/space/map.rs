@@ -28,6 +28,9 @@ impl AddressSpace {
                 backing.note_mapped(pages);
             }
             state.tree.insert(addr, area);
+            if request.backing.is_none() {
+                self.promote(state, addr..addr + len, &mut gather);
+            }
             addr
         };
         if request.populate {

@@ -10,6 +10,7 @@ mod advise;
 mod anonymous_object;
 mod area;
 mod clear;
+mod collapse;
 mod error;
 mod fault;
 mod info;

@@ -46,11 +46,15 @@ impl AddressSpace {
     ) -> Result<(), MapError> {
         self.tables.split_edges(part.start, part.end, gather).map_err(|_| MapError::NoMemory)?;
         let (start, mut area) = state.tree.carve(part.clone()).ok_or(MapError::NotMapped)?;
+        let grows = area.prot.is_empty() && area.is_anonymous();
         area.prot = prot;
         area.accounted = accounted;
         let mut change = Change { rights: entry::permissions(prot), write: WriteRule::of(&area), gather };
         state.tree.insert(start, area);
-        self.tables.visit(part, &mut change);
+        self.tables.visit(part.clone(), &mut change);
+        if grows {
+            self.promote(state, part, gather);
+        }
         Ok(())
     }
 

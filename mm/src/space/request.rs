@@ -149,6 +149,8 @@ pub enum Advice {
     HugePage,
     /// No 2 MiB pages.
     NoHugePage,
+    /// 2 MiB pages now, for what is in small ones.
+    Collapse,
     /// Fault everything in for reading; errors are reported.
     PopulateRead,
     /// Fault everything in for writing; errors are reported.

@@ -136,3 +136,58 @@ fn a_frame_taken_to_pieces_frees_each_page_by_itself() {
     drop(other);
     assert_eq!(last.count(), 1);
 }
+
+#[test]
+fn steps_that_fill_2_mib_become_large_and_keep_their_bytes() {
+    const STEP: u64 = 64 << 10;
+    let space = AddressSpace::for_test();
+    space.at(A, 2 * HUGE_PAGE_SIZE, NONE);
+    let before = frame::stats().free;
+    let fill = |from: u64, step_from: u64| {
+        for step in (step_from..HUGE_PAGE_SIZE).step_by(STEP as usize) {
+            space.at(from + step, STEP, RW);
+            space.store(from + step, (step / STEP) as u8 + 1).expect("writable");
+            space.advise(from + step, STEP, Advice::PopulateWrite).expect("writable");
+        }
+    };
+    fill(A, 0);
+    assert_eq!(space.level_at(A), Some(1), "the policy is against it");
+    space.set_huge_pages(HugePages::Always);
+    fill(A + HUGE_PAGE_SIZE, 0);
+    assert_eq!(space.level_at(A + HUGE_PAGE_SIZE), Some(2));
+    assert_eq!(space.usage().huge_anonymous, HUGE_PAGE_SIZE);
+    assert_eq!(space.usage().resident, 2 * HUGE_PAGE_SIZE);
+    for step in 0..31 {
+        assert_eq!(space.load(A + HUGE_PAGE_SIZE + step * STEP), Ok(step as u8 + 1));
+        assert_eq!(space.load(A + HUGE_PAGE_SIZE + step * STEP + PAGE_SIZE), Ok(0));
+    }
+    space.unmap(A, 2 * HUGE_PAGE_SIZE).expect("mapped");
+    assert_eq!(space.usage().resident, 0);
+    // Others use frames at the same time; 512 of them would be a large page that was lost.
+    assert!(before.abs_diff(frame::stats().free) < 512);
+}
+
+#[test]
+fn collapse_makes_large_what_it_can_and_says_what_it_cannot() {
+    let space = AddressSpace::for_test();
+    space.set_huge_pages(HugePages::Auto);
+    space.at(A, 2 * HUGE_PAGE_SIZE, RW);
+    space.advise(A, 2 * HUGE_PAGE_SIZE, Advice::NoHugePage).expect("mapped");
+    space.store(A + 3 * PAGE_SIZE, 7).expect("writable");
+    assert_eq!(space.load(A + 4 * PAGE_SIZE), Ok(0));
+    assert_eq!(space.advise(A, HUGE_PAGE_SIZE, Advice::Collapse), Err(MapError::Invalid), "the area is against it");
+    space.advise(A, 2 * HUGE_PAGE_SIZE, Advice::HugePage).expect("mapped");
+    assert_eq!(space.advise(A, 2 * HUGE_PAGE_SIZE, Advice::Collapse), Err(MapError::Invalid), "nothing in the second");
+    assert_eq!((space.level_at(A), space.level_at(A + HUGE_PAGE_SIZE)), (Some(2), None));
+    assert_eq!((space.load(A + 3 * PAGE_SIZE), space.load(A + 4 * PAGE_SIZE)), (Ok(7), Ok(0)));
+    space.advise(A, HUGE_PAGE_SIZE, Advice::Collapse).expect("it is large");
+    space.at(B, 4 * PAGE_SIZE, RW);
+    assert_eq!(space.advise(B, 4 * PAGE_SIZE, Advice::Collapse), Err(MapError::Invalid), "too small an area");
+    assert_eq!(space.advise(B, 8 * PAGE_SIZE, Advice::Collapse), Err(MapError::Invalid));
+    let file = TestFile::new(1024, true);
+    space.map(&MapRequest::object(file, 0, 4 << 20, RO, Sharing::Private).at(Placement::Fixed(B))).expect("free");
+    assert_eq!(space.load(B), Ok(TestFile::initial(0)));
+    assert_eq!(space.advise(B, 4 << 20, Advice::Collapse), Err(MapError::Invalid));
+    space.unmap(A, 2 * HUGE_PAGE_SIZE).expect("mapped");
+    space.unmap(B, 4 << 20).expect("mapped");
+}
