@@ -142,7 +142,7 @@ impl DentryCache {
     }
 }
 
-/// An unused name holds up to 600 bytes: all shards together may keep an eightieth of the machine, roughly.
+/// A name takes some 100 to 600 bytes: all shards together keep a few hundredths of a small machine at most.
 fn shard_limit() -> usize {
     (mm::frame::stats().total as usize / 64).clamp(SHARD_LIMIT_MIN, SHARD_LIMIT)
 }
