@@ -109,6 +109,7 @@ fn run(arguments: &Arguments) -> Result<Option<session::ProgramResult>, Failure>
         time_limit: arguments.timeout.map(Duration::from_secs_f64),
         wishes: ready.wishes,
         has_own_manifest: false,
+        results: None,
     };
     let outcome = session::run(&ready.machine, &ready.manifest, options)?;
     if arguments.verbose {

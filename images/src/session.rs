@@ -68,6 +68,8 @@ pub struct Options {
     pub wishes: Vec<Wish>,
     /// The image holds its manifest itself: no manifest device.
     pub has_own_manifest: bool,
+    /// Hears of each program as soon as its output is there: what is known when the session does not come to its end.
+    pub results: Option<Sender<ProgramResult>>,
 }
 
 impl Default for Options {
@@ -81,6 +83,7 @@ impl Default for Options {
             time_limit: None,
             wishes: Vec::new(),
             has_own_manifest: false,
+            results: None,
         }
     }
 }

@@ -5,16 +5,15 @@ use super::plan::Test;
 use super::suite::Suite;
 use super::units::{Left, Unit};
 use crate::host::{DIRECTORY, ENVIRONMENT};
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use images::cache::Cache;
 use images::kernel::Kernel;
 use images::layers::{self, Application, Target};
 use images::machine::Machine;
 use images::program;
-use images::pump::Sink;
-use images::session::{self, Options};
+use images::session::{self, Options, ProgramResult};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use wire::ExitReason;
 
@@ -50,35 +49,36 @@ impl Guest {
             let now = &left[..left.len().min(AT_ONCE)];
             let manifest = program::manifest(now.iter().map(|unit| self.program(unit)));
             let limit = now.iter().map(|unit| unit.limit_ms).sum::<u64>() + 120_000;
-            let (stdout, stderr) = (Arc::default(), Arc::default());
-            let options = Options {
-                stdout: Sink::Memory(Arc::clone(&stdout)),
-                stderr: Sink::Memory(Arc::clone(&stderr)),
-                time_limit: Some(Duration::from_millis(limit)),
-                ..Options::default()
-            };
+            let (sender, results) = mpsc::channel();
+            let options =
+                Options { time_limit: Some(Duration::from_millis(limit)), results: Some(sender), ..Options::default() };
             let start = Instant::now();
-            let outcome = session::run(&self.machine, &manifest, options)?;
-            let done = outcome.programs.len();
-            for (unit, result) in now.iter().zip(outcome.programs) {
-                let (status, note) = match result.end {
-                    ExitReason::Code(code) => (Some(code), String::new()),
-                    ExitReason::Signal(_) => (Some(result.status), format!("{:?}", result.end)),
-                    other => (None, format!("{other:?} after {} ms", result.duration.as_millis())),
-                };
-                let ms = u64::try_from(result.duration.as_millis()).unwrap_or(u64::MAX);
-                report(unit, Left { status, stdout: text(&result.stdout), stderr: text(&result.stderr), ms, note });
-            }
+            // Each is reported when it ends, not with the last of its boot: who interrupts loses one program.
+            let (outcome, done) = std::thread::scope(|scope| {
+                let session = scope.spawn(|| session::run(&self.machine, &manifest, options));
+                let mut done = 0;
+                for result in results {
+                    report(&now[done], left_by(&result));
+                    done += 1;
+                }
+                session.join().map(|outcome| (outcome, done))
+            })
+            .map_err(|_| anyhow!("the session's thread panicked"))?;
+            let outcome = outcome?;
             left = &left[done..];
             if done < now.len() {
                 let why = outcome
                     .failure
                     .map_or("the machine ended early".into(), |(reason, text)| format!("{}: {text}", reason.name()));
                 let log: Vec<&str> = outcome.log.iter().rev().take(40).rev().map(String::as_str).collect();
-                let rest = |sink: &Mutex<Vec<u8>>| text(&sink.lock().unwrap_or_else(PoisonError::into_inner));
+                // What the program wrote until then is in its result, when it had started.
+                let (stdout, stderr) = outcome
+                    .programs
+                    .get(done)
+                    .map_or_else(Default::default, |result| (text(&result.stdout), text(&result.stderr)));
                 let note = format!("{why}\n{}", log.join("\n"));
                 let ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-                report(&now[done], Left { status: None, stdout: rest(&stdout), stderr: rest(&stderr), ms, note });
+                report(&now[done], Left { status: None, stdout, stderr, ms, note });
                 left = &left[1..];
             }
         }
@@ -92,6 +92,16 @@ impl Guest {
         program.timeout_ms = Some(unit.limit_ms);
         program
     }
+}
+
+fn left_by(result: &ProgramResult) -> Left {
+    let ms = u64::try_from(result.duration.as_millis()).unwrap_or(u64::MAX);
+    let (status, note) = match &result.end {
+        ExitReason::Code(code) => (Some(*code), String::new()),
+        ExitReason::Signal(_) => (Some(result.status), format!("{:?}", result.end)),
+        other => (None, format!("{other:?} after {ms} ms")),
+    };
+    Left { status, stdout: text(&result.stdout), stderr: text(&result.stderr), ms, note }
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -254,14 +254,19 @@ impl<'a> State<'a> {
             }
             end => end,
         };
-        self.outcome.programs.push(ProgramResult {
+        let result = ProgramResult {
             program,
             status: status_of(&end),
             end,
             stdout: take(&self.options.stdout, stdout_bytes),
             stderr: take(&self.options.stderr, stderr_bytes),
             duration: ended.saturating_duration_since(started),
-        });
+        };
+        if let Some(results) = &self.options.results {
+            // Who stopped listening reads the outcome.
+            let _ = results.send(result.clone());
+        }
+        self.outcome.programs.push(result);
     }
 
     fn log_line(&mut self, line: String) {
