@@ -35,8 +35,8 @@ pub struct Run {
 
 /// jtreg's default limit, in seconds.
 const LIMIT: u64 = 120;
-/// OpenJDK's own make files run the tests so.
-const TIMEOUT_FACTOR: &str = "4";
+/// OpenJDK's own make files multiply time limits with this.
+pub const TIMEOUT_FACTOR: u64 = 4;
 /// Options of the JVM whose value is the next word.
 const WITH_VALUE: [&str; 12] = [
     "-cp",
@@ -454,7 +454,7 @@ impl Plan<'_> {
             ("test.tool.vm.opts", String::new()),
             ("test.compiler.opts", String::new()),
             ("test.java.opts", String::new()),
-            ("test.timeout.factor", TIMEOUT_FACTOR.into()),
+            ("test.timeout.factor", TIMEOUT_FACTOR.to_string()),
         ] {
             let _ = writeln!(text, "property {name}={value}");
         }

@@ -96,7 +96,9 @@ pub fn units<'a>(jobs: &[Job<'a>], runner: &str) -> Vec<Unit<'a>> {
                 .map(String::from),
         );
         args.extend(chunk.iter().map(|job| format!("{}:{}", job.limit_ms, job.run().file.display())));
-        let limit_ms = 120_000 + chunk.iter().map(|job| job.expected_ms.max(5000)).sum::<u64>();
+        // The runner ends a hung test itself, so it has to get the time for that beside the others'.
+        let longest = chunk.iter().map(|job| job.limit_ms).max().unwrap_or(0);
+        let limit_ms = longest + 60_000 + chunk.iter().map(|job| job.expected_ms.max(5000)).sum::<u64>();
         units.push(Unit { jobs: chunk.to_vec(), args, limit_ms });
     }
     for job in own {
