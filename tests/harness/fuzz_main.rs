@@ -22,6 +22,9 @@ enum Command {
         /// memory, files, descriptors, signals, futexes, time, with commas between
         #[arg(long, default_value = "all")]
         families: String,
+        /// Only the first line that differs of each sequence, nothing shrunk
+        #[arg(long)]
+        survey: bool,
     },
     /// Any call with any argument must leave the kernel alive and its memory alone
     Hostile {
@@ -60,10 +63,11 @@ fn run(command: &Command) -> Result<String> {
     let bench = Bench::prepare()?;
     let message = anyhow::Error::msg;
     match command {
-        Command::Differential { seed, rounds, calls, families } => {
+        Command::Differential { seed, rounds, calls, families, survey } => {
             let seed = seed.unwrap_or_else(fresh_seed);
             println!("seed {seed}");
-            let plan = differential::Plan { seed, rounds: *rounds, calls: *calls, families: families.clone() };
+            let (rounds, calls, families, survey) = (*rounds, *calls, families.clone(), *survey);
+            let plan = differential::Plan { seed, rounds, calls, families, survey };
             differential::run(&bench, &plan).map_err(message)?;
             Ok(format!("{rounds} sequences of {calls} calls: no difference"))
         }

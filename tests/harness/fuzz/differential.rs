@@ -16,6 +16,8 @@ pub struct Plan {
     pub calls: u32,
     /// Families with commas between, or `all`.
     pub families: String,
+    /// Only the first line that differs of each round: nothing is shrunk.
+    pub survey: bool,
 }
 
 /// Families without a known difference, which CI holds. The others differ in places: `tests/fuzz/README.md`.
@@ -24,7 +26,7 @@ pub const AGREED: &str = "futexes,time";
 /// Rounds in one run of the program.
 const CHUNK: u32 = 20;
 /// Candidates that are tried in one boot while shrinking.
-const CANDIDATES: usize = 12;
+const CANDIDATES: usize = 48;
 
 impl Plan {
     fn arguments(&self, first: u32, rounds: u32) -> Vec<String> {
@@ -53,9 +55,11 @@ pub fn run(bench: &Bench, plan: &Plan) -> Result<(), String> {
     for (arguments, here) in chunks.iter().zip(&here) {
         let linux = on_linux(bench, arguments).map_err(failure)?;
         for (round, linux, here) in rounds(&linux, here) {
-            let Some((_, _)) = first_difference(&linux, &here) else { continue };
+            let Some((linux, here)) = first_difference(&linux, &here) else { continue };
             count += 1;
-            if count <= 3 {
+            if plan.survey {
+                let _ = writeln!(problems, "Linux {linux}\n here {here}");
+            } else if count <= 3 {
                 problems += &shrink(bench, plan, round).map_err(failure)?;
             }
         }
@@ -112,22 +116,36 @@ fn shrink(bench: &Bench, plan: &Plan, round: u32) -> Result<String> {
     if let Some(last) = shown.as_ref().and_then(|(line, _)| index(line)) {
         kept.retain(|&call| call <= last);
     }
-    let mut pieces = 4;
+    // Pieces are left out, then smaller ones, down to single calls; each boot tries all pieces of a size.
+    let mut size = kept.len().div_ceil(4);
     while shown.is_some() && kept.len() > 1 {
-        let size = kept.len().div_ceil(pieces);
-        let starts: Vec<usize> = (0..kept.len()).step_by(size).take(CANDIDATES).collect();
-        let without = |&start: &usize| [&kept[..start], &kept[(start + size).min(kept.len())..]].concat();
-        let candidates: Vec<Vec<u32>> = starts.iter().map(without).filter(|calls| !calls.is_empty()).collect();
-        let results = differs(&candidates)?;
-        match results.iter().position(Option::is_some) {
-            Some(found) => {
-                kept.clone_from(&candidates[found]);
-                shown.clone_from(&results[found]);
-                pieces = pieces.saturating_sub(1).max(2);
-            }
-            None if size == 1 || pieces >= CANDIDATES => break,
-            None => pieces = (pieces * 2).min(CANDIDATES),
+        let mut found = false;
+        let mut end = kept.len();
+        while end > 0 {
+            let starts: Vec<usize> =
+                (0..end).rev().step_by(size).take(CANDIDATES).map(|at| (at + 1).saturating_sub(size)).collect();
+            end = *starts.last().unwrap_or(&0);
+            let without = |&start: &usize| [&kept[..start], &kept[(start + size).min(kept.len())..]].concat();
+            let candidates: Vec<Vec<u32>> = starts.iter().map(without).filter(|calls| !calls.is_empty()).collect();
+            let results = differs(&candidates)?;
+            // All that can go alone can mostly go together.
+            let gone: Vec<usize> = (0..results.len()).filter(|&n| results[n].is_some()).collect();
+            let Some(&first) = gone.first() else { continue };
+            found = true;
+            let together: Vec<u32> =
+                kept.iter().copied().filter(|call| gone.iter().all(|&n| candidates[n].contains(call))).collect();
+            let both = if together.is_empty() { None } else { differs(std::slice::from_ref(&together))?.remove(0) };
+            let (calls, difference) = match both {
+                Some(difference) => (together, Some(difference)),
+                None => (candidates[first].clone(), results[first].clone()),
+            };
+            (kept, shown) = (calls, difference);
+            end = end.min(kept.len());
         }
+        if size == 1 && !found {
+            break;
+        }
+        size = (size / 2).clamp(1, kept.len());
     }
     let Some((linux, here)) = shown else {
         return Ok(format!("round {round}: a difference that did not come again\n"));

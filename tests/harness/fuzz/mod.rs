@@ -102,7 +102,7 @@ pub fn short(filter: &dyn Fn(&str) -> bool, tally: &mut crate::tally::Tally) -> 
     for (name, seed) in [(names[0], 1), (names[1], fresh_seed())] {
         if filter(name) {
             let families = differential::AGREED.to_string();
-            let plan = differential::Plan { seed, rounds: 40, calls: 500, families };
+            let plan = differential::Plan { seed, rounds: 40, calls: 500, families, survey: false };
             tally.check(&format!("{name} (seed {seed})"), differential::run(&bench, &plan));
         }
     }
