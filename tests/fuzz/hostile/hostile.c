@@ -12,9 +12,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <netinet/in.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -230,6 +236,39 @@ static void report(const char *how) {
     raw(SYS_write, 1, (long)text, length, 0, 0, 0);
 }
 
+/* One descriptor of each kind at 3 to 22, where calls draw theirs from. */
+static void open_every_kind(void) {
+    const int quiet = SOCK_NONBLOCK;
+    struct sockaddr_in here = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    int both[2];
+    for (int i = 0; i < 3; i++) open("/tmp/h", O_CREAT | O_RDWR | O_NONBLOCK, 0600);
+    open("/tmp", O_RDONLY | O_DIRECTORY);
+    pipe2(both, O_NONBLOCK);
+    int epoll = epoll_create1(0);
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.fd = both[0]};
+    epoll_ctl(epoll, EPOLL_CTL_ADD, both[0], &event);
+    eventfd(1, EFD_NONBLOCK);
+    timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR2);
+    signalfd(-1, &set, SFD_NONBLOCK);
+    inotify_add_watch(inotify_init1(IN_NONBLOCK), "/tmp", IN_ALL_EVENTS);
+    memfd_create("h", MFD_ALLOW_SEALING);
+    socketpair(AF_UNIX, SOCK_STREAM | quiet, 0, both);
+    socket(AF_UNIX, SOCK_DGRAM | quiet, 0);
+    int listener = socket(AF_INET, SOCK_STREAM | quiet, 0);
+    bind(listener, (void *)&here, sizeof here);
+    listen(listener, 5);
+    socklen_t length = sizeof here;
+    getsockname(listener, (void *)&here, &length);
+    int client = socket(AF_INET, SOCK_STREAM | quiet, 0);
+    connect(client, (void *)&here, length);
+    socket(AF_INET, SOCK_DGRAM | quiet, 0);
+    socket(AF_INET6, SOCK_STREAM | quiet, 0);
+    socket(AF_NETLINK, SOCK_RAW | quiet, 0);
+}
+
 int main(int count, char **arguments) {
     if (count < 4) return 2;
     calls = strtoul(arguments[2], NULL, 10);
@@ -250,7 +289,7 @@ int main(int count, char **arguments) {
     mprotect(scratch + 8 * PAGE, 4 * PAGE, PROT_READ);
     mprotect(scratch + 12 * PAGE, 4 * PAGE, PROT_NONE);
     munmap(scratch + 24 * PAGE, 8 * PAGE);
-    for (int fd = 3; fd < 9; fd++) open("/tmp/h", O_CREAT | O_RDWR | O_NONBLOCK, 0600);
+    open_every_kind();
     fflush(stdout);
     for (int i = 0; i < threads; i++) {
         workers[i].generator = strtoull(arguments[1], NULL, 10) * 1000003 + i;
