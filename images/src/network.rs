@@ -17,6 +17,12 @@ pub enum Network {
         /// Pairs of queues; above 1 the tap must have been made with multi_queue.
         queues: u16,
     },
+    /// A program that listens at a Unix socket: whole Ethernet frames, each behind its length (4 bytes, big-endian).
+    /// For tests: who connects a guest so is all of its network.
+    Frames {
+        /// The socket's path.
+        path: std::path::PathBuf,
+    },
 }
 
 impl FromStr for Network {
@@ -97,6 +103,10 @@ pub(crate) fn arguments(network: &Network, publish: &[Publish], device: &str, is
                 let address = entry.address.map_or("127.0.0.1".to_string(), |address| address.to_string());
                 netdev.push_str(&format!(",hostfwd={kind}:{address}:{}-:{}", entry.host, entry.guest));
             }
+            vec![["-netdev".into(), netdev], ["-device".into(), format!("{device},netdev=net{rom}")]]
+        }
+        Network::Frames { path } => {
+            let netdev = format!("stream,id=net,server=off,addr.type=unix,addr.path={}", path.display());
             vec![["-netdev".into(), netdev], ["-device".into(), format!("{device},netdev=net{rom}")]]
         }
         Network::Tap { name, queues } => {

@@ -16,6 +16,7 @@
 //! * [`disk_faults`]: disks that fail, are full, or hold something else
 //! * [`power_cut`]: the whole machine loses its power under load
 //! * [`parts`]: volumes and the network
+//! * [`crowd`]: a server in a hostile network
 //! * [`tally`]: counts, and the closing line
 //! * [`jtreg`]: OpenJDK's own tests, with a program of their own
 
@@ -23,6 +24,7 @@ pub mod additions;
 pub mod boots;
 pub mod build;
 pub mod compare;
+pub mod crowd;
 pub mod databases;
 pub mod differential;
 pub mod disk_faults;

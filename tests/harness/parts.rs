@@ -33,6 +33,7 @@ pub fn run(filter: &dyn Fn(&str) -> bool, built: &Built, jdk: &Jdk, guest: &Gues
     };
     one("parts-volume", &|| volume(built, jdk, guest));
     one("parts-server", &|| server(built, guest));
+    one("parts-crowd", &|| crate::crowd::run(with_part(guest, "network")?, built, guest));
 }
 
 /// The guests' machine with the kernel that has `part`.
