@@ -89,7 +89,10 @@ fn run(options: &Options, tally: &mut Tally) -> Result<()> {
         return Ok(());
     }
     if options.matrix {
-        return java::run(&filter, Extent::Full, &built, tally);
+        java::run(&filter, Extent::Full, &built, tally)?;
+        let guest = Guest::prepare(&built, &Jdk::discover(None).context("the tests need a JDK")?)?;
+        exhaustion_java::run(&filter, &built, &guest, tally);
+        return Ok(());
     }
     if options.stress {
         let plan = java::stress::Plan { minutes: options.minutes, cpus: options.cpus.clone() };
@@ -113,7 +116,6 @@ fn run(options: &Options, tally: &mut Tally) -> Result<()> {
     boots::run(&filter, &built, &jdk, &guest, tally);
     many::run(&filter, &built, &guest, tally);
     exhaustion::run(&filter, &built, &guest, tally);
-    exhaustion_java::run(&filter, &built, &guest, tally);
     parts::run(&filter, &built, &jdk, &guest, tally);
     disk_faults::run(&filter, &built, &guest, tally);
     power_cut::short(&filter, &built, &guest, tally);

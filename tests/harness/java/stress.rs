@@ -55,7 +55,7 @@ pub fn run(plan: &Plan, built: &Built, tally: &mut Tally) -> Result<()> {
     let seconds = plan.minutes * 60 / (plan.cpus.len() * VERSIONS.len()).max(1) as u64;
     let mut table = Vec::new();
     for &version in VERSIONS {
-        let jdk = jdks::find(version, &Cache::open()?)?;
+        let jdk = jdks::find(version, super::Extent::Full, &Cache::open()?)?;
         let guest = Guest::prepare(built, &jdk)?;
         for &cpus in &plan.cpus {
             let name = format!("stress-jdk{}-{cpus}cpu", version.name());
