@@ -157,10 +157,12 @@ impl Pipe {
             (&self.readers, &self.reader_opens)
         };
         let seen = other_opens.load(Ordering::Acquire);
+        // Who waits here for us may be done and gone before we look again.
+        let was_open = other_open.load(Ordering::Acquire) > 0;
         let end: Arc<dyn File> = Arc::new(self.end(access));
         self.opened.wake_all();
         self.read_source.notify(Readiness::WRITE);
-        if access != both && !status.contains(StatusFlags::NONBLOCK) {
+        if access != both && !was_open && !status.contains(StatusFlags::NONBLOCK) {
             // The other side may have come and gone again meanwhile: that counts.
             let met = || other_open.load(Ordering::Acquire) > 0 || other_opens.load(Ordering::Acquire) != seen;
             self.opened.wait_until(None, Interruptible::Yes, || met().then_some(()))?;
