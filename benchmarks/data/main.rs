@@ -3,9 +3,9 @@
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
-use guest::report::{self, Bar};
+use guest::report::Bar;
 use guest::system::{Side, Systems};
-use guest::turns::{self, both, row};
+use guest::turns::{self, Common, both, row};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -17,18 +17,14 @@ struct Options {
     /// What to measure; everything if not given
     #[arg(value_enum)]
     what: Vec<What>,
-    /// Only this side
-    #[arg(long, value_enum)]
-    only: Option<Side>,
+    #[command(flatten)]
+    common: Common,
     /// Boots a side for each instruction count
     #[arg(long, default_value_t = 3)]
     counts: usize,
     /// Boots a side for each wall-clock figure, in turns
     #[arg(long, default_value_t = 11)]
     runs: usize,
-    /// Exit with status 1 when a bar is missed
-    #[arg(long)]
-    check: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -85,7 +81,7 @@ fn main() -> ExitCode {
 
 /// Whether all is well: with `--check`, that every bar is held.
 fn measure(options: &Options) -> Result<bool> {
-    let sides = turns::sides(options.only);
+    let sides = options.common.sides();
     let shared = tempfile::tempdir()?;
     guest::compile_java(&Path::new(env!("CARGO_MANIFEST_DIR")).join("data/java"), shared.path())?;
     let systems = Systems::prepare(shared.path(), sides.contains(&Side::Demitasse))?;
@@ -106,6 +102,5 @@ fn measure(options: &Options) -> Result<bool> {
             rows.push(row(&samples, case.name, &format!("{}, operations a second", case.text), bar));
         }
     }
-    print!("{}", report::markdown("Files on a volume", &systems.description(), &rows));
-    Ok(!options.check || rows.iter().all(|row| row.is_held() != Some(false)))
+    Ok(options.common.finish("Files on a volume", &systems, &rows))
 }

@@ -1,8 +1,8 @@
 //! Samples of both systems, taken in turns, and what the programs of this folder do with them at their end.
 
-use crate::report::{Bar, Row};
+use crate::report::{self, Bar, Row};
 use crate::stats::median;
-use crate::system::Side;
+use crate::system::{Side, Systems};
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -10,9 +10,29 @@ use std::process::ExitCode;
 /// Figures by name; a boot adds some to each.
 pub type Samples = BTreeMap<String, Vec<f64>>;
 
-/// The systems that `--only` leaves.
-pub fn sides(only: Option<Side>) -> Vec<Side> {
-    Side::BOTH.into_iter().filter(|side| only.is_none_or(|only| only == *side)).collect()
+/// What all programs of this folder can be told.
+#[derive(clap::Args)]
+pub struct Common {
+    /// Only this side
+    #[arg(long, value_enum)]
+    only: Option<Side>,
+    /// Exit with status 1 when a bar is missed, or was not measured
+    #[arg(long)]
+    check: bool,
+}
+
+impl Common {
+    /// The systems to measure.
+    pub fn sides(&self) -> Vec<Side> {
+        Side::BOTH.into_iter().filter(|side| self.only.is_none_or(|only| only == *side)).collect()
+    }
+
+    /// Prints the report. Whether all is well: with `--check`, that every bar is held.
+    pub fn finish(&self, title: &str, systems: &Systems, rows: &[Row]) -> bool {
+        print!("{}", report::markdown(title, &systems.description(), rows));
+        let is_held = |row: &Row| matches!(row.bar, Bar::None) || row.is_held() == Some(true);
+        !self.check || rows.iter().all(is_held)
+    }
 }
 
 /// Runs `one` for each side in turns, `runs` times: all results of ours, all of Linux's. `show` says what one was.

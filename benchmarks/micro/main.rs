@@ -3,9 +3,9 @@
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
-use guest::report::{self, Bar, Row};
+use guest::report::{Bar, Row};
 use guest::system::{Side, Systems};
-use guest::turns;
+use guest::turns::{self, Common};
 use measure::Samples;
 use std::path::Path;
 use std::process::ExitCode;
@@ -18,9 +18,8 @@ struct Options {
     /// What to measure; everything if not given
     #[arg(value_enum)]
     what: Vec<What>,
-    /// Only this side
-    #[arg(long, value_enum)]
-    only: Option<Side>,
+    #[command(flatten)]
+    common: Common,
     /// Only these cases of micro.c
     #[arg(long)]
     case: Vec<String>,
@@ -30,9 +29,6 @@ struct Options {
     /// Boots a side for each wall-clock figure, in turns
     #[arg(long, default_value_t = 11)]
     runs: usize,
-    /// Exit with status 1 when a bar is missed
-    #[arg(long)]
-    check: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -93,7 +89,7 @@ fn main() -> ExitCode {
 
 /// Whether all is well: with `--check`, that every bar is held.
 fn measure(options: &Options) -> Result<bool> {
-    let sides = turns::sides(options.only);
+    let sides = options.common.sides();
     let shared = tempfile::tempdir()?;
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("micro");
     guest::compile_java(&here.join("java"), shared.path())?;
@@ -140,8 +136,7 @@ fn measure(options: &Options) -> Result<bool> {
         }
     }
     rows.retain(|row| !row.ours.is_empty() || !row.linux.is_empty());
-    print!("{}", report::markdown("Kernel services", &systems.description(), &rows));
-    Ok(!options.check || rows.iter().all(|row| row.is_held() != Some(false)))
+    Ok(options.common.finish("Kernel services", &systems, &rows))
 }
 
 /// The rows of the instruction counts. A fault's row comes without the zeroing, and then with it.

@@ -3,9 +3,9 @@
 
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
-use guest::report::{self, Bar};
+use guest::report::Bar;
 use guest::system::{Side, Systems};
-use guest::turns::{self, both, row};
+use guest::turns::{self, Common, both, row};
 use measure::Server;
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -19,9 +19,8 @@ struct Options {
     /// What to measure; requests, idle and loopback if not given
     #[arg(value_enum)]
     what: Vec<What>,
-    /// Only this side
-    #[arg(long, value_enum)]
-    only: Option<Side>,
+    #[command(flatten)]
+    common: Common,
     /// Only these servers
     #[arg(long, value_enum)]
     server: Vec<Which>,
@@ -40,9 +39,6 @@ struct Options {
     /// Seconds of each run of wrk
     #[arg(long, default_value_t = 10)]
     seconds: u32,
-    /// Exit with status 1 when a bar is missed
-    #[arg(long)]
-    check: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -88,7 +84,7 @@ fn main() -> ExitCode {
 
 /// Whether all is well: with `--check`, that every bar is held.
 fn measure(options: &Options) -> Result<bool> {
-    let sides = turns::sides(options.only);
+    let sides = options.common.sides();
     let default = [What::Requests, What::Idle, What::Loopback];
     let wanted: &[What] = if options.what.is_empty() { &default } else { &options.what };
     let all = [Which::Nio, Which::Jdk, Which::Netty];
@@ -150,8 +146,7 @@ fn measure(options: &Options) -> Result<bool> {
             rows.push(row(&samples, name, &format!("1 GB {text} the guest, MB/s"), Bar::AtLeast(1.2)));
         }
     }
-    print!("{}", report::markdown("Servers on the network", &systems.description(), &rows));
-    Ok(!options.check || rows.iter().all(|row| row.is_held() != Some(false)))
+    Ok(options.common.finish("Servers on the network", &systems, &rows))
 }
 
 /// Compiles everything into `directory`, which the guests see as /classes.

@@ -3,9 +3,9 @@
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
-use guest::report::{self, Bar, Row};
+use guest::report::{Bar, Row};
 use guest::system::{Side, Systems};
-use guest::turns;
+use guest::turns::{self, Common};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -17,18 +17,14 @@ struct Options {
     /// What to measure; everything if not given
     #[arg(value_enum)]
     what: Vec<What>,
-    /// Only this side
-    #[arg(long, value_enum)]
-    only: Option<Side>,
+    #[command(flatten)]
+    common: Common,
     /// Interleaved runs of each wall-clock measurement
     #[arg(long, default_value_t = 11)]
     runs: usize,
     /// Runs of each instruction count
     #[arg(long, default_value_t = 5)]
     counts: usize,
-    /// Exit with status 1 when a bar is missed
-    #[arg(long)]
-    check: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -53,7 +49,7 @@ fn main() -> ExitCode {
 
 /// Whether all is well: with `--check`, that every bar is held.
 fn measure(options: &Options) -> Result<bool> {
-    let sides = turns::sides(options.only);
+    let sides = options.common.sides();
     let classes = tempfile::tempdir()?;
     guest::compile_java(&Path::new(env!("CARGO_MANIFEST_DIR")).join("startup/java"), classes.path())?;
     let systems = Systems::prepare(classes.path(), sides.contains(&Side::Demitasse))?;
@@ -99,8 +95,7 @@ fn measure(options: &Options) -> Result<bool> {
         })?);
         rows.push(random);
     }
-    print!("{}", report::markdown("Start-up", &systems.description(), &rows));
-    Ok(!options.check || rows.iter().all(|row| row.is_held() == Some(true)))
+    Ok(options.common.finish("Start-up", &systems, &rows))
 }
 
 /// Measures the sides in turns.
