@@ -26,7 +26,7 @@ const SIZE_MAX: u64 = 1 << 1;
 const SEG_MAX: u64 = 1 << 2;
 const READ_ONLY: u64 = 1 << 5;
 const BLOCK_SIZE: u64 = 1 << 6;
-const FLUSH: u64 = if cfg!(feature = "no-flush") { 0 } else { 1 << 9 };
+const FLUSH: u64 = 1 << 9;
 
 /// Configuration fields (section 5.2.4).
 const CONFIG_CAPACITY: usize = 0;
@@ -304,7 +304,8 @@ impl Block for BlockDevice {
         self.shape.features & READ_ONLY != 0
     }
     fn can_flush(&self) -> bool {
-        self.shape.features & FLUSH != 0
+        // Agreed on all the same: a device whose driver knows no flush would write through (section 5.2.6).
+        !cfg!(feature = "no-flush") && self.shape.features & FLUSH != 0
     }
     fn identity(&self) -> &str {
         self.identity.get().map_or("", String::as_str)
