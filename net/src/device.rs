@@ -1,7 +1,10 @@
-//! The network device, and the one thread that serves it: frames in, the timers of connections, the client that gets
-//! the addresses. It starts with the first call that needs a network.
+//! The network device: frames in, the timers of connections, the client that gets the addresses. It starts with the
+//! first call that needs a network.
 //!
-//! Frames go out on whatever thread makes them. The thread sleeps until a frame, or the earliest deadline, has come.
+//! Frames go out on whatever thread makes them. Those that arrive are taken in within the device's interrupt, a few at a
+//! time: two switches less than by way of a thread. What is left then, the deadlines and the client are the thread's
+//! `net`. Frames have one owner at a time: the queue's interrupt is off while somebody takes them, and on again when none
+//! is left.
 
 use crate::config::{Client, Configuration, link_local, set_starter};
 use crate::inet::{Ip, ip, tcp};
@@ -11,11 +14,19 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use hal::hil::nic::TransmitOffload;
 use hal::hil::{Nic, NicEvents, NicInfo, ReceivedFrame, TransmitBuffer};
-use hal::sync::Once;
+use hal::sync::{Once, SpinLock};
+use sched::timer::{Timer, TimerOwner};
 use sched::{Interruptible, WaitQueue};
 
-/// Frames that are taken in before deadlines are looked at again.
+/// Frames that the thread takes in before deadlines are looked at again.
 const BATCH: usize = 64;
+/// Frames, and bytes of them, that one interrupt takes in.
+const INTERRUPT_BATCH: usize = 16;
+const INTERRUPT_BYTES: usize = 64 << 10;
+/// Bytes of the interrupted thread's stack that this may need.
+const STACK_BYTES: u64 = 6 << 10;
+/// Frames for the client that wait for the thread.
+const CLIENT_FRAMES: usize = 16;
 /// Longest frame that is put together from pieces, bytes.
 const FRAME_MAX: usize = 66 << 10;
 
@@ -29,9 +40,25 @@ pub(crate) struct Device {
 
 static DEVICE: Once<Option<Device>> = Once::new();
 static WAKE: WaitQueue = WaitQueue::new();
+/// The thread shall take frames in, and then turn the interrupt on.
 static FRAMES: AtomicBool = AtomicBool::new(false);
-/// When the thread wakes by itself.
-static DEADLINE: AtomicU64 = AtomicU64::new(u64::MAX);
+/// The thread shall look at everything else.
+static LOOK: AtomicBool = AtomicBool::new(false);
+/// Frames for the client that gets addresses, and whether the device has found their checksums right.
+static FOR_CLIENT: SpinLock<Vec<(Vec<u8>, bool)>> = SpinLock::new(Vec::new());
+/// Where frames in several pieces are put together; whoever takes frames in takes it.
+static SCRATCH: SpinLock<Vec<u8>> = SpinLock::new(Vec::new());
+
+/// Wakes the thread at a deadline. It is set for the earliest only and never put off: to be woken once for nothing costs
+/// less than to set it at each sleep.
+struct Alarm {
+    timer: Option<Timer>,
+    at_ns: u64,
+}
+
+static ALARM: SpinLock<Alarm> = SpinLock::new(Alarm { timer: None, at_ns: u64::MAX });
+/// `Alarm::at_ns`, for a look without the lock.
+static ALARM_AT: AtomicU64 = AtomicU64::new(u64::MAX);
 
 /// Waits for the interface to have its addresses, and how long at most.
 static APPLIED: WaitQueue = WaitQueue::new();
@@ -40,14 +67,25 @@ const APPLY_NS: u64 = 1_000_000_000;
 struct Events;
 
 impl NicEvents for Events {
-    fn receive_ready(&self, _queue: usize) {
+    fn receive_ready(&self, queue: usize) {
+        if let Some(device) = device()
+            && hal::stack::room_bytes() >= STACK_BYTES
+            && drain(device, queue, INTERRUPT_BATCH, INTERRUPT_BYTES)
+        {
+            return;
+        }
         FRAMES.store(true, Ordering::Release);
         WAKE.wake_all();
     }
     fn transmit_ready(&self, _queue: usize) {
-        tcp::timer::device_has_room();
-        self.receive_ready(0);
+        look();
     }
+}
+
+/// The thread looks at deadlines, at connections that wait for room in the device, and at the client.
+fn look() {
+    LOOK.store(true, Ordering::Release);
+    WAKE.wake_all();
 }
 
 /// Whether this kernel has a network beyond its loopback. Without it the compiler leaves out all that only a device needs.
@@ -98,35 +136,51 @@ pub fn start() {
     }
 }
 
-/// The thread sleeps no longer than until `deadline_ns`.
+/// The thread looks at deadlines at `deadline_ns` or before. The deadline is where the thread finds it already.
 pub(crate) fn wake_at(deadline_ns: u64) {
-    if deadline_ns < DEADLINE.fetch_min(deadline_ns, Ordering::AcqRel) {
-        WAKE.wake_all();
+    if deadline_ns >= ALARM_AT.load(Ordering::Acquire) {
+        return;
     }
+    let mut alarm = ALARM.lock();
+    if deadline_ns < alarm.at_ns {
+        alarm.at_ns = deadline_ns;
+        ALARM_AT.store(deadline_ns, Ordering::Release);
+        alarm.timer.get_or_insert_with(|| Timer::new(TimerOwner::Kernel, Box::new(ring))).arm(deadline_ns);
+    }
+}
+
+/// The alarm has come.
+fn ring() {
+    {
+        // Before the thread looks: a deadline that comes too late for it sets the alarm anew.
+        let mut alarm = ALARM.lock();
+        alarm.at_ns = u64::MAX;
+        ALARM_AT.store(u64::MAX, Ordering::Release);
+    }
+    look();
 }
 
 fn serve(mut client: Client) {
     let Some(device) = device() else { return };
-    let mut scratch = Vec::new();
     let mut client_ns = 0;
     loop {
-        FRAMES.store(false, Ordering::Release);
-        DEADLINE.store(u64::MAX, Ordering::Release);
-        let mut more = false;
-        for queue in 0..device.info.queues {
-            let mut count = 0;
-            while count < BATCH {
-                let Some(frame) = device.nic.receive(queue) else { break };
-                if take(device, &frame, &mut scratch, &mut client) {
-                    client_ns = 0;
+        LOOK.store(false, Ordering::Release);
+        if FRAMES.swap(false, Ordering::AcqRel) {
+            for queue in 0..device.info.queues {
+                if !drain(device, queue, BATCH, usize::MAX) {
+                    FRAMES.store(true, Ordering::Release);
                 }
-                count += 1;
             }
-            more |= count == BATCH || !device.nic.enable_receive_interrupt(queue);
         }
         let now = hal::clock::now_ns();
         let next = tcp::timer::run(now);
-        if now >= client_ns {
+        let frames = core::mem::take(&mut *FOR_CLIENT.lock());
+        if now >= client_ns || !frames.is_empty() {
+            for (frame, is_checked) in &frames {
+                if client.receive(frame, *is_checked, now) {
+                    apply(device.index, &device.info, &client.configuration());
+                }
+            }
             let poll = client.poll(now, &mut |frame| {
                 send_whole(device, frame);
             });
@@ -135,40 +189,64 @@ fn serve(mut client: Client) {
                 apply(device.index, &device.info, &client.configuration());
             }
         }
-        device.nic.kick(0);
-        if more {
-            continue;
-        }
-        DEADLINE.fetch_min(next.min(client_ns), Ordering::AcqRel);
-        let until = DEADLINE.load(Ordering::Acquire);
-        let ready = || (FRAMES.load(Ordering::Acquire) || DEADLINE.load(Ordering::Acquire) < until).then_some(());
-        let _ = WAKE.wait_until((until != u64::MAX).then_some(until), Interruptible::No, ready);
+        wake_at(next.min(client_ns));
+        let ready = || (FRAMES.load(Ordering::Acquire) || LOOK.load(Ordering::Acquire)).then_some(());
+        let _ = WAKE.wait_until(None, Interruptible::No, ready);
     }
 }
 
-/// Takes one frame in; true if the client that gets addresses shall be polled.
-fn take(device: &Device, frame: &ReceivedFrame, scratch: &mut Vec<u8>, client: &mut Client) -> bool {
-    let bytes = match frame.contiguous() {
-        Some(bytes) => bytes,
-        None => {
-            if frame.len() > FRAME_MAX {
-                return false;
+/// Takes frames in until there are none, and turns the queue's interrupt on; false if it was too much for one turn. The
+/// interrupt is off.
+fn drain(device: &Device, queue: usize, frames_max: usize, bytes_max: usize) -> bool {
+    let (mut frames, mut bytes) = (0, 0);
+    loop {
+        match device.nic.receive(queue) {
+            None if device.nic.enable_receive_interrupt(queue) => return true,
+            None => {}
+            Some(frame) => {
+                bytes += frame.len();
+                take(device, &frame);
             }
-            // Grows once to the longest frame and stays.
-            scratch.resize(FRAME_MAX, 0);
-            let count = frame.copy_to(scratch);
-            &scratch[..count]
         }
-    };
-    let valid = frame.checksum_is_valid();
-    if Client::wants(bytes) {
-        if client.receive(bytes, valid, hal::clock::now_ns()) {
-            apply(device.index, &device.info, &client.configuration());
+        frames += 1;
+        if frames >= frames_max || bytes >= bytes_max {
+            return false;
         }
-        return true;
     }
-    ip::input::frame(device, bytes, valid);
-    false
+}
+
+/// Takes one frame in.
+fn take(device: &Device, frame: &ReceivedFrame) {
+    let is_checked = frame.checksum_is_valid();
+    if let Some(bytes) = frame.contiguous() {
+        return take_bytes(device, bytes, is_checked);
+    }
+    if frame.len() > FRAME_MAX {
+        return;
+    }
+    let mut scratch = core::mem::take(&mut *SCRATCH.lock());
+    // Grows once to the longest frame and stays.
+    if scratch.len() == FRAME_MAX || scratch.try_reserve_exact(FRAME_MAX).is_ok() {
+        scratch.resize(FRAME_MAX, 0);
+        let count = frame.copy_to(&mut scratch);
+        take_bytes(device, &scratch[..count], is_checked);
+    }
+    *SCRATCH.lock() = scratch;
+}
+
+fn take_bytes(device: &Device, bytes: &[u8], is_checked: bool) {
+    if !Client::wants(bytes) {
+        return ip::input::frame(device, bytes, is_checked);
+    }
+    let mut copy = Vec::new();
+    if copy.try_reserve_exact(bytes.len()).is_ok() {
+        copy.extend_from_slice(bytes);
+        let mut frames = FOR_CLIENT.lock();
+        if frames.len() < CLIENT_FRAMES {
+            frames.push((copy, is_checked));
+        }
+    }
+    look();
 }
 
 /// Sends a frame that is made already; false if there is no room.

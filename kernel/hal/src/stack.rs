@@ -38,6 +38,11 @@ pub fn provider() -> Option<&'static dyn StackProvider> {
     PROVIDER.get().copied()
 }
 
+/// Bytes of the running thread's kernel stack that are left. Interrupts are masked.
+pub fn room_bytes() -> u64 {
+    crate::arch::current::stack_room()
+}
+
 /// The stack on which this vCPU started; its idle thread keeps it.
 #[cfg(feature = "bare")]
 pub fn boot_stack() -> KernelStack {

@@ -108,8 +108,8 @@ impl fmt::Display for NicError {
     }
 }
 
-/// Told what happens to a started device. Both calls come with interrupts off, on any vCPU: no sleeping, no frames moved;
-/// wake whoever does that. A call for nothing may come.
+/// Told what happens to a started device. All calls come with interrupts off, on any vCPU, and with no lock of the driver
+/// held: frames may be moved, but nothing may sleep. A call for nothing may come.
 pub trait NicEvents: Send + Sync {
     /// Frames have arrived; the queue's receive interrupt is off from now on.
     fn receive_ready(&self, queue: usize);

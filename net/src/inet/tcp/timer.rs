@@ -80,6 +80,3 @@ pub(super) fn wait_for_device(socket: &Arc<TcpSocket>) {
     // In case that the device says nothing.
     crate::device::wake_at(hal::clock::now_ns() + 1_000_000);
 }
-
-/// The device has room: the thread looks at [`BLOCKED`].
-pub(crate) fn device_has_room() {}

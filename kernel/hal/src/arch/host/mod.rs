@@ -81,6 +81,10 @@ pub fn fs_base() -> u64 {
 pub fn set_fs_base(base: u64) {
     FS_BASE.set(base);
 }
+/// std's threads have stacks of their own size.
+pub fn stack_room() -> u64 {
+    u64::MAX
+}
 pub fn is_app_stack_pointer(rsp: u64) -> bool {
     rsp < crate::addr::USER_END
 }

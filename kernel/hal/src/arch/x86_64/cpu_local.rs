@@ -222,6 +222,15 @@ pub fn add_cpu() {
     CPU_COUNT.fetch_add(1, Ordering::SeqCst);
 }
 
+/// See `crate::stack::room_bytes`.
+pub fn stack_room() -> u64 {
+    let here: u64;
+    // SAFETY: reads a register.
+    unsafe { asm!("mov {}, rsp", out(reg) here, options(nomem, nostack, preserves_flags)) };
+    // SAFETY: this vCPU's own data.
+    here.saturating_sub(unsafe { (*local()).stack_bottom })
+}
+
 /// The stack on which this vCPU started, which its idle thread keeps.
 pub fn boot_stack() -> KernelStack {
     // SAFETY: set by `prepare`, never changed.

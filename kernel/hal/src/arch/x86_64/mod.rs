@@ -24,7 +24,7 @@ pub use apic::{report_stuck, send_ipi, stop_others};
 pub use calibrate::refine as refine_clock;
 pub use clock::{now_ns, on_clock_change, read_tsc, set_deadline, set_real_offset, tsc_params};
 pub use context::{Context, current_thread, fs_base, set_current, set_fs_base, switch};
-pub use cpu_local::{boot_stack, cpu_count, cpu_id};
+pub use cpu_local::{boot_stack, cpu_count, cpu_id, stack_room};
 pub use cpuid::features;
 pub use ioapic::route_gsi;
 pub use irq::{irq_allocate, irq_counts, irq_enable, irq_enabled, irq_save, msi_message, wait_for_interrupt};
