@@ -5,6 +5,7 @@ pub const HOOKS: hal::trap::Hooks = hal::trap::Hooks {
     syscall: libc_compat::entry::syscall,
     fault: libc_compat::entry::fault,
     return_work: libc_compat::entry::return_work,
+    interrupt: mm::space::shootdown::interrupted,
     timer: sched::hooks::timer,
     reschedule: sched::hooks::reschedule,
     tlb_flush: mm::space::shootdown::serve,

@@ -184,6 +184,8 @@ pub struct Hooks {
     /// The current thread has work flags set and is about to go back to the application. Interrupts on. Called again
     /// until no flag is left.
     pub return_work: fn(&mut TrapFrame),
+    /// An interrupt came; its handler is called next. Interrupts off.
+    pub interrupt: fn(),
     /// This vCPU's timer fired. Interrupts off.
     pub timer: fn(),
     /// [`crate::irq::Ipi::Reschedule`] came. Interrupts off.

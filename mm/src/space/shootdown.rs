@@ -209,7 +209,16 @@ pub fn serve() {
     TARGETS.get().serve();
 }
 
-/// This vCPU is about to halt and touches no application memory until [`leave_idle`]. Interrupts are masked.
+/// Before an interrupt's handler, for `hal::trap::Hooks::interrupt`: one that ended an idle vCPU's halt wakes threads, whose
+/// records lie on their kernel stacks, and those may have been mapped anew since.
+pub fn interrupted() {
+    if TARGETS.get().state.load(Relaxed) != ACTIVE {
+        leave_idle();
+    }
+}
+
+/// This vCPU is about to halt and touches neither application memory nor threads' stacks until [`leave_idle`]. Interrupts
+/// are masked.
 pub fn enter_idle() {
     TARGETS.get().state.store(IDLE, SeqCst);
 }

@@ -87,6 +87,7 @@ pub fn dispatch(vector: u8) {
         return;
     }
     let hooks = hooks();
+    hooks.inspect(|hooks| (hooks.interrupt)());
     match vector {
         // Ended first: the handler may switch threads.
         VECTOR_TIMER => {
