@@ -39,13 +39,15 @@ pub fn run(mut machine: Machine, built: &Built, guest: &Guest) -> Result<()> {
     let path = dir.path().join("frames");
     let listener = UnixListener::bind(&path)?;
     machine.network = Network::Frames { path };
+    let asked = number_of("CROWD_SERIAL", 0) + number_of("CROWD_OPEN", 0) * 2 + number_of("CROWD_FLOOD", 0) / 20;
+    let long = Duration::from_secs(300 + u64::from(asked) / 20);
     let test = Test {
         jvm: ["-Xms256m", "-Xmx256m", "-XX:+AlwaysPreTouch"].map(String::from).into(),
+        timeout_ms: long.as_millis() as u64,
         ..Test::new("parts-crowd", Program::Java("Crowd".into()))
     };
     let mut manifest = program::manifest([guest.program(&test, built)]);
     manifest.addresses = vec!["10.0.2.15/16".parse().map_err(anyhow::Error::msg)?];
-    let long = Duration::from_secs(300 + u64::from(number_of("CROWD_SERIAL", 0)) / 20);
     let options = Options { time_limit: Some(long), ..Options::default() };
     let crowd = thread::spawn(move || -> Result<()> {
         let (stream, _) = listener.accept()?;
@@ -53,9 +55,10 @@ pub fn run(mut machine: Machine, built: &Built, guest: &Guest) -> Result<()> {
     });
     let outcome = session::run(&machine, &manifest, options)?;
     let asked = crowd.join().map_err(|_| anyhow::anyhow!("the crowd panicked"))?;
-    let Some(result) = outcome.programs.into_iter().next() else { bail!("{asked:?}: {:?}", outcome.failure) };
+    let failure = outcome.failure.map(|(_, text)| text).unwrap_or_default();
+    let Some(result) = outcome.programs.into_iter().next() else { bail!("{asked:?}: {failure}") };
     let (stdout, stderr) = (String::from_utf8_lossy(&result.stdout), String::from_utf8_lossy(&result.stderr));
-    asked.with_context(|| format!("the guest said: {stdout}{stderr}"))?;
+    asked.with_context(|| format!("status {}, {failure}; the guest said: {stdout}{stderr}", result.status))?;
     ensure!(result.status == 0 && stdout == "ready\nwriters that had to wait: some\n", "{stdout}{stderr}");
     Ok(())
 }

@@ -152,6 +152,13 @@ pub fn is_local(ip: Ip) -> bool {
     ip.is_loopback() || table().is_own(ip)
 }
 
+/// Whether an interface has the one address, and the other: what is asked of every packet.
+pub(crate) fn are_own(one: Ip, other: Ip) -> (bool, bool) {
+    let table = TABLE.lock();
+    let own = table.iter().flat_map(|table| &table.interfaces).flat_map(|interface| &interface.addresses);
+    own.fold((false, false), |found, address| (found.0 || address.ip == one, found.1 || address.ip == other))
+}
+
 /// The way to `destination`. Errors: `NetworkUnreachable`.
 pub fn path(destination: Ip, scope: u32) -> FsResult<Path> {
     if destination.is_loopback() {

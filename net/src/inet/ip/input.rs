@@ -43,12 +43,14 @@ pub(crate) fn frame(device: &Device, frame: &[u8], checked: bool) {
     if from.is_loopback() || ip.is_loopback() || from.is_multicast() || from.is_broadcast() {
         return;
     }
+    let (from_us, to_us) = interface::are_own(from, ip);
     // Own addresses are no sender's (RFC 1122, 3.2.1.3): the answers would go round within the machine.
-    if interface::is_local(from) {
+    if from_us {
         return;
     }
-    let group = ip.is_multicast() || ip.is_broadcast() || to[0] & 1 != 0 && neighbour::is_network_broadcast(device, ip);
-    if !group && !interface::is_local(ip) {
+    let is_group =
+        || ip.is_multicast() || ip.is_broadcast() || to[0] & 1 != 0 && neighbour::is_network_broadcast(device, ip);
+    if !to_us && !is_group() {
         return;
     }
     transport(device, &header, payload, checked);

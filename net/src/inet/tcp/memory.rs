@@ -61,8 +61,18 @@ pub(crate) enum Pressure {
     Out,
 }
 
+/// What `USED` must reach for memory to be short; 0 before it was computed.
+static SHORT_FROM: AtomicUsize = AtomicUsize::new(0);
+
+#[inline]
 pub(super) fn pressure() -> Pressure {
+    if used() < SHORT_FROM.load(Ordering::Relaxed) { Pressure::None } else { much() }
+}
+
+#[cold]
+fn much() -> Pressure {
     let (used, limit) = (used(), limit());
+    SHORT_FROM.store(limit / 4 * 3, Ordering::Relaxed);
     match used {
         used if used >= limit => Pressure::Out,
         used if used >= limit / 4 * 3 => Pressure::Short,

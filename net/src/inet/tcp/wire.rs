@@ -165,7 +165,8 @@ impl TcpSocket {
         let (what, deadline) = {
             let mut state = self.state.lock();
             let Link::Remote(remote) = &mut state.link else { return matches!(act, Act::Segment(..)) };
-            let mut rules = rules(&self.options, &self.settings, &remote.way.tuple, self.inbox.lock().len());
+            let mut unread = self.inbox.lock().len();
+            let mut rules = rules(&self.options, &self.settings, &remote.way.tuple, unread);
             remote.tcb.congestion.reno = self.settings.is_on(Setting::Reno);
             let Remote { tcb, way } = &mut **remote;
             match act {
@@ -178,13 +179,15 @@ impl TcpSocket {
                         let mut inbox = self.inbox.lock();
                         // What there is no memory for the peer sends again later.
                         let is_out = rules.pressure == Pressure::Out && inbox.len() >= memory::LEAST;
-                        if is_out { 0 } else { inbox.append(bytes) }
+                        let taken = if is_out { 0 } else { inbox.append(bytes) };
+                        unread += taken;
+                        taken
                     });
                     // Bytes for nobody: the peer shall know (RFC 9293, 3.6.1).
                     if closed && !payload.is_empty() && !reset {
                         tcb.abort(&rules, way);
                     }
-                    rules.unread = self.inbox.lock().len();
+                    rules.unread = unread;
                 }
                 Act::Timer => tcb.on_timer(&rules, way),
                 Act::Send(piece) => tcb.queue.push(piece),
@@ -205,7 +208,7 @@ impl TcpSocket {
             if tcb.blocked {
                 timer::wait_for_device(self);
             }
-            self.charge.set(tcb.buffered() + self.inbox.lock().len());
+            self.charge.set(tcb.buffered() + unread);
             let deadline = tcb.deadline();
             let what = self.effects(&mut state);
             if let Link::Remote(remote) = &state.link {

@@ -284,8 +284,9 @@ impl Tcb {
 
     /// The next deadline, nanoseconds; `u64::MAX`: none.
     pub(crate) fn deadline(&self) -> u64 {
-        let all = [self.resend_at, self.ack_at, self.keep_at, self.end_at];
-        all.into_iter().filter(|&at| at != 0).min().unwrap_or(u64::MAX)
+        // 0, none, becomes the latest.
+        let at = |deadline: u64| deadline.wrapping_sub(1);
+        at(self.resend_at).min(at(self.ack_at)).min(at(self.keep_at)).min(at(self.end_at)).saturating_add(1)
     }
 
     fn fail(&mut self, failure: Failure) {
