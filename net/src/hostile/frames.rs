@@ -34,7 +34,7 @@ impl Hostile {
     /// Looks at what came back: connections become known.
     pub(super) fn hear(&mut self, sent: &[Vec<u8>]) {
         for frame in sent {
-            let Some((header, payload)) = frame.get(14..).and_then(ip::input::parse_v4) else { continue };
+            let Some((header, payload, _)) = frame.get(14..).and_then(ip::input::parse_v4) else { continue };
             let Some((from, to, head, _)) = Head::parse(payload).filter(|_| header.protocol == 6) else { continue };
             if head.flags & SYN != 0 {
                 let known = Known { from: header.to, ports: (to, from), seq: head.ack, ack: head.seq.wrapping_add(1) };
@@ -50,7 +50,7 @@ impl Hostile {
 
     /// One frame.
     pub(super) fn attack(&mut self, world: &mut World) {
-        let frame = match self.random.below(20) {
+        let frame = match self.random.below(22) {
             0 => {
                 let len = self.random.below(1514);
                 self.random.bytes(len)
@@ -68,6 +68,7 @@ impl Hostile {
             16 => self.icmp_error(),
             17 => self.discovery(),
             18 => self.datagram(),
+            19 | 20 => self.part(),
             _ => self.configuration(),
         };
         // Some as if the device had found the checksum right, so that what is wrong gets further.
@@ -78,6 +79,29 @@ impl Hostile {
             world.take(&frame, believed);
         }
         self.last = frame;
+    }
+
+    /// A part of a datagram that is never whole, or is too long, or overlaps itself.
+    fn part(&mut self) -> Vec<u8> {
+        let more = self.random.below(4) > 0;
+        let offset = [0, 0, 1, 185, 370, 8000, 0x1fff][self.random.below(7)] as u16;
+        let len = [8, 16, 1480, 1480, self.random.below(1480)][self.random.below(5)];
+        let (id, bytes) = (self.random.below(600) as u16, self.random.bytes(len));
+        let from = Ip::from_v4(0x0a00_2000 + self.random.below(3) as u32);
+        if self.random.one_in(2) {
+            let mut frame = v4(from, SERVER, 17, &bytes);
+            frame[18..20].copy_from_slice(&id.to_be_bytes());
+            frame[20..22].copy_from_slice(&(offset | u16::from(more) << 13).to_be_bytes());
+            frame[24..26].fill(0);
+            let check = !crate::inet::icmp::fold(crate::inet::icmp::sum(&frame[14..34], 0));
+            frame[24..26].copy_from_slice(&check.to_be_bytes());
+            return frame;
+        }
+        let mut body = [17, 0, 0, 0, 0, 0, 0, 0].to_vec();
+        body[2..4].copy_from_slice(&(offset << 3 | u16::from(more)).to_be_bytes());
+        body[6..8].copy_from_slice(&id.to_be_bytes());
+        body.extend_from_slice(&bytes[..len.min(1400)]);
+        v6(Ip(SERVER_V6.0 + 2 + u128::from(id % 3)), SERVER_V6, 44, 64, &body)
     }
 
     fn stranger(&mut self) -> Ip {

@@ -12,7 +12,7 @@ use crate::device::{self, device};
 use crate::inet::tcp::engine_head::{ACK, FIN, Head, PSH, SYN};
 use crate::inet::tcp::{TcpSocket, memory, opening, time_wait, timer};
 use crate::inet::udp::UdpSocket;
-use crate::inet::{Endpoint, Ip, connections, ip};
+use crate::inet::{Endpoint, Ip, Setting, connections, ip};
 use crate::interface::{InterfaceAddress, Route};
 use crate::socket::{Address, Credentials, InetAddress, ReceiveFlags, SendArguments, Socket};
 use fs::{Blocking, FsError, SliceSink, SliceSource};
@@ -223,7 +223,7 @@ impl World {
     fn answers(&mut self, to: Ip, ports: (u16, u16)) -> Vec<(Head, Vec<u8>)> {
         let mut all = Vec::new();
         for frame in self.sent() {
-            let Some((header, payload)) = frame.get(14..).and_then(ip::input::parse_v4) else { continue };
+            let Some((header, payload, _)) = frame.get(14..).and_then(ip::input::parse_v4) else { continue };
             if header.protocol == 6
                 && header.to == to
                 && let Some((from_port, to_port, head, bytes)) = Head::parse(payload)
@@ -245,6 +245,8 @@ impl World {
         // Those of the application, in both backlogs, and that nobody holds.
         assert!(counts[3] <= HELD_MAX + 2 * 129 + 8192, "connections: {counts:?}");
         assert!(counts[4] <= counts[3], "deadlines: {counts:?}");
+        let (parts, bounds) = (ip::fragment::counts(), ip::fragment::BOUNDS);
+        assert!(parts.0 <= bounds.0 && parts.1 <= bounds.1, "datagrams in parts: {parts:?}");
     }
 }
 
@@ -363,4 +365,49 @@ fn connections_one_after_another_leave_nothing() {
         assert_eq!(world.is_served(), Ok(()));
     }
     assert_eq!((connections::all().len(), timer::count()), (connections, deadlines));
+}
+
+/// Sends a datagram from `udp` and gives the frames back to it as if the peer had answered with the same.
+fn echo_of(world: &mut World, to: Ip, len: usize) -> Vec<u8> {
+    let datagram: Vec<u8> = (0..len).map(|n| (n % 251) as u8).collect();
+    let to = Address::Inet(InetAddress { v6: true, at: Endpoint::new(to, 4000) });
+    let arguments = SendArguments { to: Some(to), ..SendArguments::default() };
+    let sent = world.udp.send(&mut SliceSource::new(&datagram), arguments, Blocking::Never);
+    assert_eq!(sent, Ok(len));
+    let mut frames = world.sent();
+    frames.retain(|frame| frame[12..14] == [8, 0] && frame[..6] == wire::PEER_MAC);
+    assert_eq!(frames.len(), len.div_ceil(1480 - 8), "each packet is full");
+    // The last first.
+    for frame in frames.iter_mut().rev() {
+        frame[..6].copy_from_slice(&nic::MAC);
+        frame[6..12].copy_from_slice(&wire::PEER_MAC);
+        let (from, to): (Vec<u8>, Vec<u8>) = (frame[26..30].into(), frame[30..34].into());
+        frame[26..30].copy_from_slice(&to);
+        frame[30..34].copy_from_slice(&from);
+        if frame[20..22] == [0x20, 0] {
+            // The datagram's own header: the ports change places, the sum stays.
+            let ports = [frame[36], frame[37], frame[34], frame[35]];
+            frame[34..38].copy_from_slice(&ports);
+        }
+        world.take(frame, false);
+    }
+    let mut buffer = vec![0; 70_000];
+    let got = world.udp.receive(&mut SliceSink::new(&mut buffer), ReceiveFlags::default(), Blocking::Never);
+    buffer.truncate(got.expect("a datagram").count);
+    assert!(buffer == datagram, "{} bytes of {len}", buffer.len());
+    buffer
+}
+
+#[test]
+fn a_datagram_longer_than_a_packet_goes_and_comes_in_parts() {
+    let (_turn, mut world) = World::new();
+    for len in [1473, 2000, 8192, 40_000, 65_507] {
+        assert_eq!(echo_of(&mut world, Ip::from_v4(0x0a00_0777), len).len(), len);
+    }
+    // Who forbids it is told.
+    world.udp.settings().expect("it has some").set(Setting::MtuDiscover, 2);
+    let to = Address::Inet(InetAddress { v6: true, at: Endpoint::new(Ip::from_v4(0x0a00_0777), 4000) });
+    let arguments = SendArguments { to: Some(to), ..SendArguments::default() };
+    let sent = world.udp.send(&mut SliceSource::new(&[0; 2000]), arguments, Blocking::Never);
+    assert_eq!(sent, Err(FsError::MessageTooLong));
 }

@@ -1,5 +1,6 @@
 //! What arrives. Every length and checksum is looked at before anything is believed; what is wrong is dropped.
 
+use super::fragment::{self, Part};
 use super::{ARP, IPV4, IPV6, Packet, neighbour, send};
 use crate::device::Device;
 use crate::inet::address::{Endpoint, Ip};
@@ -38,7 +39,7 @@ pub(crate) fn frame(device: &Device, frame: &[u8], checked: bool) {
         IPV6 => parse_v6(body),
         _ => None,
     };
-    let Some((header, payload)) = parsed else { return };
+    let Some((header, payload, part)) = parsed else { return };
     let (from, ip) = (header.from, header.to);
     if from.is_loopback() || ip.is_loopback() || from.is_multicast() || from.is_broadcast() {
         return;
@@ -53,37 +54,57 @@ pub(crate) fn frame(device: &Device, frame: &[u8], checked: bool) {
     if !to_us && !is_group() {
         return;
     }
-    transport(device, &header, payload, checked);
+    let Some(part) = part else { return transport(device, &header, payload, checked) };
+    let Some(whole) = fragment::REASSEMBLY.arrived(&header, &part, payload) else { return };
+    let rest = if ip.is_v4() { Some((header.protocol, &whole[..])) } else { skip_extensions(header.protocol, &whole) };
+    let Some((protocol, payload)) = rest else { return };
+    transport(device, &Header { protocol, ..header }, payload, false);
 }
 
-/// Header and payload of an IPv4 packet that is whole and not a fragment.
-pub(crate) fn parse_v4(bytes: &[u8]) -> Option<(Header, &[u8])> {
+/// Header and payload of an IPv4 packet that is whole, and which part of its datagram it is.
+pub(crate) fn parse_v4(bytes: &[u8]) -> Option<(Header, &[u8], Option<Part>)> {
     let first = *bytes.first()?;
     let header_len = usize::from(first & 0xf) * 4;
     let header = bytes.get(..header_len).filter(|header| header.len() >= 20 && first >> 4 == 4)?;
     let total = usize::from(u16::from_be_bytes([header[2], header[3]]));
-    let fragment = u16::from_be_bytes([header[6], header[7]]) & 0x3fff != 0;
-    if fragment || icmp::fold(icmp::sum(header, 0)) != 0xffff {
+    let half = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+    if icmp::fold(icmp::sum(header, 0)) != 0xffff {
         return None;
     }
     let ip = |at: usize| Ip::from_v4_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
     let parsed = Header { from: ip(12), to: ip(16), protocol: header[9], ttl: header[8], tos: header[1] };
-    Some((parsed, bytes.get(header_len..total)?))
+    Some((parsed, bytes.get(header_len..total)?, Part::of_v4(half(4), half(6))))
 }
 
-/// Header and payload of an IPv6 packet, extension headers skipped; not of a fragment.
-pub(crate) fn parse_v6(bytes: &[u8]) -> Option<(Header, &[u8])> {
-    let (header, rest) = bytes.split_at_checked(40)?;
-    if header[0] >> 4 != 6 {
-        return None;
-    }
-    let mut payload = rest.get(..usize::from(u16::from_be_bytes([header[4], header[5]])))?;
-    let mut protocol = header[6];
-    // Hop-by-hop, routing and destination options.
+/// The protocol and the bytes behind hop-by-hop, routing and destination options.
+fn skip_extensions(mut protocol: u8, mut payload: &[u8]) -> Option<(u8, &[u8])> {
     while matches!(protocol, 0 | 43 | 60) {
         let len = 8 + usize::from(*payload.get(1)?) * 8;
         protocol = *payload.first()?;
         payload = payload.get(len..)?;
+    }
+    Some((protocol, payload))
+}
+
+/// Header and payload of an IPv6 packet, extension headers skipped, and which part of its datagram it is.
+pub(crate) fn parse_v6(bytes: &[u8]) -> Option<(Header, &[u8], Option<Part>)> {
+    let (header, rest) = bytes.split_at_checked(40)?;
+    if header[0] >> 4 != 6 {
+        return None;
+    }
+    let payload = rest.get(..usize::from(u16::from_be_bytes([header[4], header[5]])))?;
+    let (mut protocol, mut payload) = skip_extensions(header[6], payload)?;
+    let mut part = None;
+    if protocol == fragment::FRAGMENT_V6 {
+        let (head, rest) = payload.split_first_chunk()?;
+        let (found, next) = Part::of_v6(head);
+        (protocol, payload) = (next, rest);
+        // A datagram in one part is whole (RFC 6946).
+        if found.more || found.offset > 0 {
+            part = Some(found);
+        } else {
+            (protocol, payload) = skip_extensions(protocol, payload)?;
+        }
     }
     let ip = |at: usize| Some(Ip::from_bytes(header[at..at + 16].try_into().ok()?));
     let (from, to) = (ip(8)?, ip(24)?);
@@ -91,7 +112,7 @@ pub(crate) fn parse_v6(bytes: &[u8]) -> Option<(Header, &[u8])> {
     if from.is_v4() || to.is_v4() {
         return None;
     }
-    Some((Header { from, to, protocol, ttl: header[7], tos: header[0] << 4 | header[1] >> 4 }, payload))
+    Some((Header { from, to, protocol, ttl: header[7], tos: header[0] << 4 | header[1] >> 4 }, payload, part))
 }
 
 fn transport(device: &Device, header: &Header, payload: &[u8], checked: bool) {
@@ -151,11 +172,13 @@ fn icmp_arrived(device: &Device, header: &Header, payload: &[u8], info: PacketIn
 /// Sends a packet that answers another.
 fn reply(from: Ip, to: Ip, protocol: u8, bytes: &[u8]) {
     let Ok(path) = interface::table().path(to, 0) else { return };
-    if bytes.len() + 40 > path.mtu as usize {
-        return;
+    let packet =
+        Packet { from, to, protocol, ttl: 64, tos: 0, len: bytes.len(), checksum: None, cut: None, part: None };
+    if packet.header_len() + packet.len > path.mtu as usize {
+        fragment::send_cut(&path, &packet, bytes);
+    } else {
+        send(&path, &packet, &mut |body| body.copy_from_slice(bytes));
     }
-    let packet = Packet { from, to, protocol, ttl: 64, tos: 0, len: bytes.len(), checksum: None, cut: None };
-    send(&path, &packet, &mut |body| body.copy_from_slice(bytes));
 }
 
 /// An ICMP error that names a packet of ours goes to its socket.
@@ -245,6 +268,7 @@ fn unreachable(device: &Device, header: &Header, payload: &[u8]) {
         len,
         checksum: None,
         cut: None,
+        part: None,
     };
     let mut ip = [0; 40];
     super::ip_header(&mut ip[..cut.header_len()], &cut);

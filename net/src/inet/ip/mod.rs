@@ -1,5 +1,6 @@
 //! IPv4 and IPv6 over Ethernet (RFC 791, RFC 8200): headers, the way to the next hop, and what arrives.
 
+pub(crate) mod fragment;
 pub(crate) mod input;
 pub(crate) mod neighbour;
 
@@ -27,6 +28,8 @@ pub(crate) struct Packet {
     pub checksum: Option<u16>,
     /// Bytes of the transport's header and of each segment, of a packet to be cut.
     pub cut: Option<(u16, u16)>,
+    /// Of a part of an IPv4 datagram: identification, and the word with flags and offset.
+    pub part: Option<(u16, u16)>,
 }
 
 impl Packet {
@@ -47,8 +50,10 @@ fn ip_header(header: &mut [u8], packet: &Packet) {
         header[0] = 0x45;
         header[1] = packet.tos;
         header[2..4].copy_from_slice(&(20 + packet.len as u16).to_be_bytes());
-        // Never cut on the way (path MTU discovery).
-        header[6] = 0x40;
+        // What is whole is never cut on the way (path MTU discovery).
+        let (id, word) = packet.part.unwrap_or((0, 0x4000));
+        header[4..6].copy_from_slice(&id.to_be_bytes());
+        header[6..8].copy_from_slice(&word.to_be_bytes());
         header[8] = packet.ttl;
         header[9] = packet.protocol;
         header[12..16].copy_from_slice(&packet.from.bytes()[12..]);

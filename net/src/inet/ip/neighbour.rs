@@ -15,6 +15,9 @@ use hashbrown::HashMap;
 /// Most neighbours that are known, and frames that wait for one.
 const NEIGHBOURS_MAX: usize = 1024;
 const WAITING_MAX: usize = 8;
+/// Frames that may wait for one while so many wait in all: the parts of a long datagram.
+const PARTS_MAX: usize = 64;
+const WAITING_ALL_MAX: usize = 512;
 /// How long an answer holds, and how often is asked again.
 const FRESH_NS: u64 = 60_000_000_000;
 const ASK_NS: u64 = 1_000_000_000;
@@ -118,8 +121,12 @@ pub(super) fn wait_for(device: &Device, path: &Path, frame: Vec<u8>, offload: Tr
     let mut frame = Some((frame, offload));
     let mac = {
         let mut table = TABLE.lock();
-        let Some(known) = table.get_or_insert_default().get_mut(&path.next_hop) else { return };
-        if known.mac.is_none() && known.waiting.len() < WAITING_MAX {
+        let table = table.get_or_insert_default();
+        let own = table.get(&path.next_hop).map_or(0, |known| known.waiting.len());
+        let all = || table.values().map(|known| known.waiting.len()).sum::<usize>();
+        let has_room = own < WAITING_MAX || own < PARTS_MAX && all() < WAITING_ALL_MAX;
+        let Some(known) = table.get_mut(&path.next_hop) else { return };
+        if known.mac.is_none() && has_room {
             known.waiting.extend(frame.take());
         }
         known.mac
@@ -195,8 +202,17 @@ fn arp(device: &Device, operation: u16, to: [u8; 6], target: [u8; 6], from_ip: I
 
 /// Sends a neighbour solicitation or advertisement: its type, its flags, and the kind of its option.
 fn discovery(device: &Device, (kind, flags, option): (u8, [u8; 4], u8), mac: [u8; 6], ends: (Ip, Ip), target: Ip) {
-    let packet =
-        Packet { from: ends.0, to: ends.1, protocol: ICMP_V6, ttl: 255, tos: 0, len: 32, checksum: Some(2), cut: None };
+    let packet = Packet {
+        from: ends.0,
+        to: ends.1,
+        protocol: ICMP_V6,
+        ttl: 255,
+        tos: 0,
+        len: 32,
+        checksum: Some(2),
+        cut: None,
+        part: None,
+    };
     let Some(mut frame) = device.nic.transmit_buffer(0, ETHERNET_HEADER_BYTES + 40 + 32) else { return };
     let own = device.info.mac;
     let offload = build(device, mac, &packet, &mut frame, &mut |body| {

@@ -2,6 +2,7 @@
 
 use super::wire::Act;
 use super::{Link, Phase, TcpSocket};
+use crate::device::HAS_NETWORK;
 use crate::inet::queue::{PIECE_MAX, Piece};
 use crate::options::Patience;
 use crate::socket::{ReceiveFlags, Received, SendArguments};
@@ -283,13 +284,21 @@ impl TcpSocket {
 
     /// After bytes were received: a sender that waits for room goes on.
     fn made_room(&self, count: usize) {
-        if self.is_remote() {
+        let (remote, local) = match &self.state.lock().link {
+            Link::Remote(_) => (HAS_NETWORK, false),
+            Link::Local(_) => (false, true),
+            // Over: nobody waits for room.
+            Link::None | Link::Over => (false, false),
+        };
+        if remote {
             // Here the sum is of what was read since the peer was told.
             let read = self.inbox_bytes.fetch_add(count, Ordering::AcqRel) + count;
             if read >= READ_STEP.min(self.options.receive_buffer() as usize / 4) {
                 self.inbox_bytes.store(0, Ordering::Release);
                 self.this().act(Act::Look);
             }
+        }
+        if !local {
             return;
         }
         let used = self.inbox_bytes.fetch_sub(count, Ordering::SeqCst) - count;

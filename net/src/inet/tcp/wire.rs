@@ -51,6 +51,7 @@ impl Wire for Way {
             len: header_len + len,
             checksum: Some(16),
             cut: (len > mss && mss > 0).then_some((header_len as u16, mss as u16)),
+            part: None,
         };
         let ports = (self.tuple.local_port, self.tuple.remote_port);
         ip::send_by(&self.path, &mut self.hop, &packet, &mut |body| {

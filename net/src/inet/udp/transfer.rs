@@ -16,6 +16,9 @@ use fs::{FsError, FsResult, Sink, Source};
 /// Most bytes of a datagram's own data over IPv4 and IPv6.
 const PAYLOAD_MAX_V4: usize = 65_507;
 const PAYLOAD_MAX_V6: usize = 65_527;
+/// Values of IP_MTU_DISCOVER that forbid to cut (ip(7)).
+const PMTUDISC_DO: i32 = 2;
+const PMTUDISC_PROBE: i32 = 3;
 
 impl UdpSocket {
     pub(super) fn send_datagram(&self, source: &mut dyn Source, arguments: SendArguments) -> FsResult<usize> {
@@ -125,7 +128,8 @@ impl UdpSocket {
         self.send_packet(&path, from, to, &info, &bytes)
     }
 
-    /// Sends a datagram over the network. Errors: `MessageTooLong` when it is larger than a packet, `NoBuffers`.
+    /// Sends a datagram over the network, in several packets if it is larger than one. Errors: `MessageTooLong` when it
+    /// is and may not be cut (IP_MTU_DISCOVER), `NoBuffers`.
     fn send_packet(
         &self,
         path: &interface::Path,
@@ -144,11 +148,9 @@ impl UdpSocket {
             len: front + bytes.len(),
             checksum: (!self.is_raw()).then_some(6),
             cut: None,
+            part: None,
         };
-        if packet.header_len() + packet.len > path.mtu as usize {
-            return Err(FsError::MessageTooLong);
-        }
-        let sent = ip::send(path, &packet, &mut |body| {
+        let mut fill = |body: &mut [u8]| {
             if front > 0 {
                 body[..2].copy_from_slice(&from.port.to_be_bytes());
                 body[2..4].copy_from_slice(&to.port.to_be_bytes());
@@ -156,7 +158,28 @@ impl UdpSocket {
                 body[6..8].fill(0);
             }
             body[front..].copy_from_slice(bytes);
-        });
+        };
+        let sent = if packet.header_len() + packet.len <= path.mtu as usize {
+            ip::send(path, &packet, &mut fill)
+        } else {
+            let rule = self.settings.get(if to.ip.is_v4() { Setting::MtuDiscover } else { Setting::MtuDiscover6 });
+            if matches!(rule, PMTUDISC_DO | PMTUDISC_PROBE) {
+                return Err(FsError::MessageTooLong);
+            }
+            let mut whole = Vec::new();
+            whole.try_reserve_exact(packet.len).map_err(|_| FsError::NoBuffers)?;
+            whole.resize(packet.len, 0);
+            fill(&mut whole);
+            if front > 0 {
+                let pseudo = icmp::pseudo_sum(packet.protocol, packet.from, packet.to, packet.len);
+                let sum = match !icmp::fold(icmp::sum(&whole, pseudo)) {
+                    0 => 0xffff,
+                    sum => sum,
+                };
+                whole[6..8].copy_from_slice(&sum.to_be_bytes());
+            }
+            ip::fragment::send_cut(path, &packet, &whole)
+        };
         if sent { Ok(()) } else { Err(FsError::NoBuffers) }
     }
 
