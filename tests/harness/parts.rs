@@ -16,7 +16,7 @@ use images::program;
 use images::session::{self, Options};
 use images::volume::Volume;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -33,6 +33,7 @@ pub fn run(filter: &dyn Fn(&str) -> bool, built: &Built, jdk: &Jdk, guest: &Gues
     };
     one("parts-volume", &|| volume(built, jdk, guest));
     one("parts-server", &|| server(built, guest));
+    one("parts-datagrams", &|| datagrams(built, guest));
     one("parts-crowd", &|| crate::crowd::run(with_part(guest, "network")?, built, guest));
 }
 
@@ -100,6 +101,62 @@ fn server(built: &Built, guest: &Guest) -> Result<()> {
     asked.with_context(|| format!("the guest said: {stdout}{stderr}"))?;
     ensure!(result.status == 0 && stdout == format!("ready\n{} answered\n", SIZES.len()), "{stdout}{stderr}");
     Ok(())
+}
+
+/// Sizes of datagrams: in one packet, just so, and in 2 to 41. QEMU's user networking cuts and joins them by RFC 791.
+const DATAGRAMS: [usize; 6] = [1, 1472, 1473, 3000, 9000, 60_000];
+
+/// A program in the guest sends back the host's datagrams, however many packets each takes.
+fn datagrams(built: &Built, guest: &Guest) -> Result<()> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let port = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+    let mut machine = with_part(guest, "network")?;
+    machine.network = Network::User;
+    machine.publish = vec![Publish { address: None, host: port, guest: 8080, is_udp: true }];
+    let test = Test::new("parts-datagrams", Program::C("udp_echo".into()));
+    let manifest = program::manifest([guest.program(&test, built)]);
+    let options = Options { time_limit: Some(Duration::from_secs(180)), ..Options::default() };
+    let client = thread::spawn(move || -> Result<()> {
+        socket.connect((Ipv4Addr::LOCALHOST, port))?;
+        let result = DATAGRAMS.iter().try_for_each(|size| echoed(&socket, *size));
+        // Whatever happened the program shall end; some may be lost.
+        for _ in 0..20 {
+            socket.send(&[]).or_else(|error| if is_refused(&error) { Ok(0) } else { Err(error) })?;
+            thread::sleep(Duration::from_millis(100));
+        }
+        result
+    });
+    let outcome = session::run(&machine, &manifest, options)?;
+    let asked = client.join().map_err(|_| anyhow::anyhow!("the client panicked"))?;
+    let Some(result) = outcome.programs.into_iter().next() else { bail!("{asked:?}: {:?}", outcome.failure) };
+    let stderr = String::from_utf8_lossy(&result.stderr);
+    asked.with_context(|| format!("the guest said: {stderr}"))?;
+    ensure!(result.status == 0 && stderr.is_empty(), "status {}: {stderr}", result.status);
+    Ok(())
+}
+
+/// Nobody has the port any more, or not yet.
+fn is_refused(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::ConnectionRefused
+}
+
+/// Sends a datagram until it comes back: the guest may not be there yet, and datagrams may be lost.
+fn echoed(socket: &UdpSocket, size: usize) -> Result<()> {
+    let datagram: Vec<u8> = (0..size).map(|n| (n % 251) as u8).collect();
+    let patience = Instant::now() + Duration::from_secs(120);
+    socket.set_read_timeout(Some(Duration::from_secs(2)))?;
+    let mut answer = vec![0; 65_536];
+    while Instant::now() < patience {
+        match socket.send(&datagram).and_then(|_| socket.recv(&mut answer)) {
+            // A late answer to an earlier one may come first.
+            Ok(count) if count == size => {
+                ensure!(answer[..count] == datagram, "{size} bytes came back changed");
+                return Ok(());
+            }
+            _ => thread::sleep(Duration::from_millis(50)),
+        }
+    }
+    bail!("a datagram of {size} bytes did not come back")
 }
 
 /// One request, repeated until the server is there: QEMU accepts for a guest that does not listen yet.

@@ -411,3 +411,32 @@ fn a_datagram_longer_than_a_packet_goes_and_comes_in_parts() {
     let sent = world.udp.send(&mut SliceSource::new(&[0; 2000]), arguments, Blocking::Never);
     assert_eq!(sent, Err(FsError::MessageTooLong));
 }
+
+#[test]
+fn close_lingers_until_the_peer_has_everything() {
+    let (_turn, mut world) = World::new();
+    let (from, ports) = (Ip::from_v4(0x0a00_0778), (5001, PORT));
+    let mut head = Head { seq: 9, flags: SYN, window: 60_000, mss: Some(1460), ..Head::default() };
+    world.take(&wire::tcp(from, SERVER, ports, &head, &[]), false);
+    let (answer, _) = world.answers(from, ports).pop().expect("an answer to the first segment");
+    head = Head { seq: 10, ack: answer.seq.wrapping_add(1), flags: ACK, window: 60_000, ..Head::default() };
+    world.take(&wire::tcp(from, SERVER, ports, &head, &[]), false);
+    let socket = world.listener.accept(Blocking::Never).expect("a connection");
+    socket.options().set_linger(true, 1000);
+    let sent = socket.send(&mut SliceSource::new(&[1; 1000]), SendArguments::default(), Blocking::Never);
+    assert_eq!(sent, Ok(1000));
+    let closing = std::thread::spawn(move || socket.close());
+    // Its bytes, and then its end, which nobody acknowledges yet.
+    let mut ends = 0;
+    while ends == 0 {
+        ends = world.answers(from, ports).iter().filter(|(head, _)| head.flags & FIN != 0).count();
+        std::thread::yield_now();
+    }
+    assert!(!closing.is_finished(), "nothing has been acknowledged");
+    head.ack = head.ack.wrapping_add(1000);
+    world.take(&wire::tcp(from, SERVER, ports, &head, &[]), false);
+    assert!(!closing.is_finished(), "the end has not been acknowledged");
+    head.ack = head.ack.wrapping_add(1);
+    world.take(&wire::tcp(from, SERVER, ports, &head, &[]), false);
+    closing.join().expect("close returns");
+}

@@ -1,5 +1,6 @@
 //! The ends of connections: shutdown(2), close(2), resets.
 
+use super::engine::Stage;
 use super::wire::Act;
 use super::{Link, Phase, TcpSocket};
 use crate::inet::address::Endpoint;
@@ -8,6 +9,7 @@ use crate::socket::Shutdown;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use fs::{FsError, FsResult, Readiness};
+use sched::Interruptible;
 
 /// Most connections over the network that nobody holds and that have not ended (net.ipv4.tcp_max_orphans). More are reset.
 const ORPHANS_MAX: usize = 8192;
@@ -206,7 +208,8 @@ impl TcpSocket {
                 if bound {
                     ports::TCP.release(port, &self.holder());
                 }
-                return self.wake(Readiness::HANGUP);
+                self.wake(Readiness::HANGUP);
+                return self.linger();
             }
             (state.listed.take(), state.shared.take().map(|reuse| (reuse, port)), bound, port)
         };
@@ -215,5 +218,20 @@ impl TcpSocket {
             ports::TCP.release(port, &self.holder());
         }
         self.wake(Readiness::HANGUP);
+    }
+
+    /// SO_LINGER: waits until the peer has acknowledged everything and our end, or the time is up (socket(7)). A signal
+    /// ends the wait.
+    fn linger(&self) {
+        let (true, seconds) = self.options.linger() else { return };
+        let deadline = hal::clock::now_ns() + u64::from(seconds) * 1_000_000_000;
+        let is_done = || {
+            let state = self.state.lock();
+            let Link::Remote(remote) = &state.link else { return Some(()) };
+            let waits = matches!(remote.tcb.stage, Stage::FinWait1 | Stage::Closing | Stage::LastAck)
+                || remote.tcb.queue.len() > 0;
+            (!waits).then_some(())
+        };
+        let _ = self.writable.wait_until(Some(deadline), Interruptible::Yes, is_done);
     }
 }

@@ -241,6 +241,10 @@ impl TcpSocket {
         } else {
             timer::set(self, deadline);
         }
+        if self.closed.load(Ordering::Acquire) {
+            // Somebody may linger in close(2).
+            self.writable.wake_all();
+        }
         if !what.is_empty() {
             self.wake(what);
         }
