@@ -162,6 +162,7 @@ fn ring() {
 
 fn serve(mut client: Client) {
     let Some(device) = device() else { return };
+    ip::membership::addressed(device);
     let mut client_ns = 0;
     loop {
         LOOK.store(false, Ordering::Release);
@@ -173,7 +174,7 @@ fn serve(mut client: Client) {
             }
         }
         let now = hal::clock::now_ns();
-        let next = tcp::timer::run(now);
+        let next = tcp::timer::run(now).min(ip::membership::run(now));
         let frames = core::mem::take(&mut *FOR_CLIENT.lock());
         if now >= client_ns || !frames.is_empty() {
             for (frame, is_checked) in &frames {
@@ -288,6 +289,9 @@ fn apply(index: u32, info: &NicInfo, configuration: &Configuration) {
     interface::set_routes(index, &routes);
     interface::set_addresses(index, &addresses);
     APPLIED.wake_all();
+    if let Some(device) = device() {
+        ip::membership::addressed(device);
+    }
 }
 
 /// Before a packet goes to `destination`: brings the network up, and waits for an address if none is there yet.

@@ -440,3 +440,56 @@ fn close_lingers_until_the_peer_has_everything() {
     world.take(&wire::tcp(from, SERVER, ports, &head, &[]), false);
     closing.join().expect("close returns");
 }
+
+/// The messages of multicast membership among frames: type and group.
+fn memberships(frames: &[Vec<u8>]) -> Vec<(u8, Ip)> {
+    let of = |frame: &Vec<u8>| {
+        let v4 = frame[12..14] == [8, 0] && frame[23] == 2;
+        let v6 = frame.len() == 86 && frame[12..14] == [0x86, 0xdd] && frame[54] == 58;
+        let group = |bytes: &[u8]| bytes.try_into().map(Ip::from_bytes).expect("16 bytes");
+        match (v4, v6) {
+            (true, _) => Some((frame[38], Ip::from_v4_bytes([frame[42], frame[43], frame[44], frame[45]]))),
+            (_, true) => Some((frame[62], group(&frame[70..86]))),
+            _ => None,
+        }
+    };
+    frames.iter().filter_map(of).collect()
+}
+
+#[test]
+fn routers_hear_of_multicast_groups() {
+    let (_turn, mut world) = World::new();
+    let (v4, v6) = (Ip::from_v4(0xef01_0203), Ip(0xff05 << 112 | 0x1234));
+    let after = |seconds: u64| {
+        ip::membership::run(hal::clock::now_ns() + seconds * 1_000_000_000);
+    };
+    let query = wire::checked_v4_query(Ip::ANY_V4);
+    let query_v6 = |group: Ip| {
+        let mut body = [130, 0, 0, 0, 3, 0xe8, 0, 0].to_vec();
+        body.extend_from_slice(&group.bytes());
+        let (from, to) = (Ip(0xfe80 << 112 | 9), Ip(0xff02 << 112 | 1));
+        wire::v6(from, to, 58, 1, &wire::checked(from, to, 58, 2, body))
+    };
+    for (group, kinds) in [(v4, (0x16, 0x17)), (v6, (131, 132))] {
+        world.udp.membership(true, group, 0).expect("joined");
+        assert!(memberships(&world.sent()).contains(&(kinds.0, group)), "the first report");
+        after(11);
+        assert!(memberships(&world.sent()).contains(&(kinds.0, group)), "the second");
+        after(11);
+        assert_eq!(memberships(&world.sent()), [], "and no more");
+        let ask = if group == v4 { query.clone() } else { query_v6(Ip::ANY_V6) };
+        world.take(&ask, false);
+        after(2);
+        assert!(memberships(&world.sent()).contains(&(kinds.0, group)), "the answer to a question for all");
+        if group == v6 {
+            world.take(&query_v6(v6), false);
+            after(2);
+            assert_eq!(memberships(&world.sent()), [(kinds.0, group)], "the answer to a question for it");
+        }
+        world.udp.membership(false, group, 0).expect("left");
+        assert_eq!(memberships(&world.sent()), [(kinds.1, group)]);
+        world.take(&ask, false);
+        after(2);
+        assert!(!memberships(&world.sent()).iter().any(|(_, known)| *known == group), "it is left");
+    }
+}

@@ -71,3 +71,12 @@ pub(super) fn arp(operation: u8, mac: [u8; 6], from: Ip, to: Ip) -> Vec<u8> {
     body.extend_from_slice(&to.bytes()[12..]);
     ethernet(0x0806, &body)
 }
+
+/// A question of IGMPv2 for a group.
+pub(super) fn checked_v4_query(group: Ip) -> Vec<u8> {
+    let mut message = [0x11, 10, 0, 0, 0, 0, 0, 0];
+    message[4..].copy_from_slice(&group.bytes()[12..]);
+    let check = !crate::inet::icmp::fold(crate::inet::icmp::sum(&message, 0));
+    message[2..4].copy_from_slice(&check.to_be_bytes());
+    v4(Ip::from_v4(0x0a00_00fe), Ip::from_v4(0xe000_0001), 2, &message)
+}

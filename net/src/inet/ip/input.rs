@@ -1,7 +1,7 @@
 //! What arrives. Every length and checksum is looked at before anything is believed; what is wrong is dropped.
 
 use super::fragment::{self, Part};
-use super::{ARP, IPV4, IPV6, Packet, neighbour, send};
+use super::{ARP, IPV4, IPV6, Packet, membership, neighbour, send};
 use crate::device::Device;
 use crate::inet::address::{Endpoint, Ip};
 use crate::inet::icmp::{self, ICMP, ICMP_V6};
@@ -148,11 +148,19 @@ fn transport(device: &Device, header: &Header, payload: &[u8], checked: bool) {
         ICMP if header.to.is_v4() && right(false) => icmp_arrived(device, header, payload, about()),
         ICMP_V6 if !header.to.is_v4() && right(true) => match payload.first() {
             Some(135 | 136) if header.ttl == 255 => neighbour::discovery_arrived(device, header.from, payload),
-            Some(_) => icmp_arrived(device, header, payload, about()),
+            Some(&kind) => {
+                if kind == membership::QUERY_V6 && header.ttl == 1 {
+                    membership::mld_arrived(device, payload);
+                }
+                icmp_arrived(device, header, payload, about());
+            }
             None => {}
         },
         TCP | ICMP | ICMP_V6 => {}
         protocol => {
+            if protocol == membership::IGMP && header.to.is_v4() {
+                membership::igmp_arrived(device, payload);
+            }
             let (from, to) = (end(header.from, 0), end(header.to, 0));
             deliver_raw(protocol, &Arrival { from, to, info: about(), bytes: payload });
         }

@@ -2,6 +2,7 @@
 
 pub(crate) mod fragment;
 pub(crate) mod input;
+pub(crate) mod membership;
 pub(crate) mod neighbour;
 
 use super::address::Ip;

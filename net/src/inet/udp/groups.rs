@@ -2,6 +2,7 @@
 
 use super::UdpSocket;
 use crate::inet::address::Ip;
+use crate::inet::ip::membership;
 use crate::interface;
 use alloc::vec::Vec;
 use fs::{FsError, FsResult};
@@ -49,23 +50,40 @@ impl UdpSocket {
 }
 
 fn joined(group: Ip, interface: u32) {
-    let mut all = JOINED.lock();
-    match all.iter_mut().find(|known| known.0 == group && known.1 == interface) {
-        Some(known) => known.2 += 1,
-        None => all.push((group, interface, 1)),
+    {
+        let mut all = JOINED.lock();
+        if let Some(known) = all.iter_mut().find(|known| known.0 == group && known.1 == interface) {
+            known.2 += 1;
+            return;
+        }
+        all.push((group, interface, 1));
     }
+    membership::joined(group, interface);
 }
 
 pub(super) fn left(groups: &[(Ip, u32)]) {
-    let mut all = JOINED.lock();
     for &(group, interface) in groups {
-        if let Some(place) = all.iter().position(|known| known.0 == group && known.1 == interface) {
-            all[place].2 -= 1;
-            if all[place].2 == 0 {
-                all.swap_remove(place);
-            }
+        let is_last = {
+            let mut all = JOINED.lock();
+            let place = all.iter().position(|known| known.0 == group && known.1 == interface);
+            place.is_some_and(|place| {
+                all[place].2 -= 1;
+                let is_last = all[place].2 == 0;
+                if is_last {
+                    all.swap_remove(place);
+                }
+                is_last
+            })
+        };
+        if is_last {
+            membership::left(group, interface);
         }
     }
+}
+
+/// The groups that sockets have joined on the interface.
+pub(crate) fn joined_on(interface: u32) -> Vec<Ip> {
+    JOINED.lock().iter().filter(|known| known.1 == interface).map(|known| known.0).collect()
 }
 
 /// Whether some socket has joined the group on the interface.

@@ -9,7 +9,7 @@
 //! ```
 
 pub(crate) mod deliver;
-mod groups;
+pub(crate) mod groups;
 mod transfer;
 
 use super::address::{Endpoint, Ip};
