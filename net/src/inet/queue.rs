@@ -93,16 +93,21 @@ impl Piece {
 pub struct ByteQueue {
     pieces: VecDeque<Piece>,
     len: usize,
+    held: usize,
 }
 
 impl ByteQueue {
     /// An empty queue.
     pub const fn new() -> Self {
-        Self { pieces: VecDeque::new(), len: 0 }
+        Self { pieces: VecDeque::new(), len: 0, held: 0 }
     }
     /// Bytes in it.
     pub fn len(&self) -> usize {
         self.len
+    }
+    /// Bytes of memory that its pieces hold: a single byte is in a block of [`PIECE_MIN`].
+    pub fn held(&self) -> usize {
+        self.held
     }
     /// Adds a piece; a small one joins the last, if that has room.
     pub fn push(&mut self, piece: Piece) {
@@ -113,6 +118,7 @@ impl ByteQueue {
         {
             last.bytes.extend_from_slice(piece.rest());
         } else if count > 0 {
+            self.held += piece.bytes.capacity();
             self.pieces.push_back(piece);
         }
     }
@@ -130,6 +136,7 @@ impl ByteQueue {
                 } else if fresh.try_reserve_exact(size).is_err() {
                     break;
                 }
+                self.held += fresh.capacity();
                 self.pieces.push_back(Piece { bytes: fresh, taken: 0 });
                 continue;
             }
@@ -146,12 +153,14 @@ impl ByteQueue {
     pub fn pop(&mut self) -> Option<Piece> {
         let piece = self.pieces.pop_front()?;
         self.len -= piece.rest().len();
+        self.held -= piece.bytes.capacity();
         Some(piece)
     }
     /// Puts back what [`Self::pop`] gave and was not used.
     pub fn unpop(&mut self, piece: Piece) {
         if !piece.rest().is_empty() {
             self.len += piece.rest().len();
+            self.held += piece.bytes.capacity();
             self.pieces.push_front(piece);
         }
     }
@@ -164,6 +173,7 @@ impl ByteQueue {
             self.len -= here;
             count -= here;
             if first.rest().is_empty() {
+                self.held -= first.bytes.capacity();
                 self.pieces.pop_front();
             }
         }
@@ -190,5 +200,43 @@ impl ByteQueue {
     /// Drops everything.
     pub fn clear(&mut self) -> ByteQueue {
         core::mem::take(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_held_is_the_room_of_the_pieces(ops in prop::collection::vec((0..5u8, 1..70_000usize), 1..60)) {
+            let mut queue = ByteQueue::new();
+            let bytes = std::vec![7; PIECE_MAX];
+            for (op, count) in ops {
+                match op {
+                    0 => {
+                        let count = count.min(PIECE_MAX);
+                        let piece = Piece::fill(&mut fs::SliceSource::new(&bytes[..count]), count);
+                        queue.push(piece.expect("memory"));
+                    }
+                    1 => {
+                        queue.append(&bytes[..count.min(PIECE_MAX)]);
+                    }
+                    2 => queue.discard(count),
+                    3 => drop(queue.pop()),
+                    _ => {
+                        if let Some(mut piece) = queue.pop() {
+                            let part = count.min(piece.rest().len());
+                            piece.advance(part);
+                            queue.unpop(piece);
+                        }
+                    }
+                }
+                let room: usize = queue.pieces.iter().map(|piece| piece.bytes.capacity()).sum();
+                prop_assert_eq!(queue.held(), room);
+                prop_assert!(queue.len() <= room);
+            }
+        }
     }
 }

@@ -166,7 +166,10 @@ impl TcpSocket {
         let (what, deadline) = {
             let mut state = self.state.lock();
             let Link::Remote(remote) = &mut state.link else { return matches!(act, Act::Segment(..)) };
-            let mut unread = self.inbox.lock().len();
+            let (mut unread, mut held) = {
+                let inbox = self.inbox.lock();
+                (inbox.len(), inbox.held())
+            };
             let mut rules = rules(&self.options, &self.settings, &remote.way.tuple, unread);
             remote.tcb.congestion.reno = self.settings.is_on(Setting::Reno);
             let Remote { tcb, way } = &mut **remote;
@@ -181,7 +184,7 @@ impl TcpSocket {
                         // What there is no memory for the peer sends again later.
                         let is_out = rules.pressure == Pressure::Out && inbox.len() >= memory::LEAST;
                         let taken = if is_out { 0 } else { inbox.append(bytes) };
-                        unread += taken;
+                        (unread, held) = (unread + taken, inbox.held());
                         taken
                     });
                     // Bytes for nobody: the peer shall know (RFC 9293, 3.6.1).
@@ -209,7 +212,7 @@ impl TcpSocket {
             if tcb.blocked {
                 timer::wait_for_device(self);
             }
-            self.charge.set(tcb.buffered() + unread);
+            self.charge.set(tcb.buffered() + held);
             let deadline = tcb.deadline();
             let what = self.effects(&mut state);
             if let Link::Remote(remote) = &state.link {

@@ -95,6 +95,8 @@ const ORPHAN_NS: u64 = 100_000 * MS;
 /// The receive buffer at first and at most.
 const RECEIVE_FIRST: usize = 65_535;
 const RECEIVE_MAX: usize = 4 << 20;
+/// What bytes that came before their turn take beside themselves.
+const EARLY_COST: usize = 64;
 /// The window scale that lets the receive buffer grow so far.
 const SCALE: u8 = 7;
 
@@ -321,9 +323,9 @@ impl Tcb {
         (bits, (self.send_scale, self.receive_scale))
     }
 
-    /// Bytes that it keeps.
+    /// Bytes of memory that what it keeps takes.
     pub(crate) fn buffered(&self) -> usize {
-        self.queue.len() + self.early_bytes
+        self.queue.held() + self.early_bytes + self.early.len() * EARLY_COST
     }
 
     pub(crate) fn receive_limit(&self) -> usize {
