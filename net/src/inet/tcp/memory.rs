@@ -1,6 +1,7 @@
 //! What the bytes of all connections over the network take, with the pieces that hold them: an eighth of memory at most
-//! (net.ipv4.tcp_mem is of that order). From three quarters of it on buffers do not grow and room is given sparingly; at the limit a connection that has
-//! more than its least share neither receives nor sends until others have let go. The least share everybody gets.
+//! (net.ipv4.tcp_mem is of that order). From three quarters of it on buffers do not grow and room is given sparingly; at
+//! the limit a connection that has more than its least share neither receives nor sends until others have let go. The
+//! least share everybody gets.
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 use hal::sync::Once;
