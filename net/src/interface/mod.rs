@@ -90,6 +90,8 @@ pub struct Path {
 }
 
 static TABLE: SpinLock<Option<Arc<Table>>> = SpinLock::new(None);
+/// Every address of the table's interfaces, side by side.
+static OWN: SpinLock<Vec<Ip>> = SpinLock::new(Vec::new());
 
 /// The interfaces and routes as they are now.
 pub fn table() -> Arc<Table> {
@@ -100,7 +102,8 @@ fn change(change: impl FnOnce(&mut Table)) {
     let mut fresh = Table::clone(&table());
     change(&mut fresh);
     fresh.routes.sort_by_key(|route| core::cmp::Reverse(route.prefix));
-    let _old = TABLE.lock().replace(Arc::new(fresh));
+    let own = fresh.interfaces.iter().flat_map(|interface| &interface.addresses).map(|address| address.ip).collect();
+    let _old = (TABLE.lock().replace(Arc::new(fresh)), core::mem::replace(&mut *OWN.lock(), own));
 }
 
 /// Adds an interface, up and without addresses; its number.
@@ -154,9 +157,7 @@ pub fn is_local(ip: Ip) -> bool {
 
 /// Whether an interface has the one address, and the other: what is asked of every packet.
 pub(crate) fn are_own(one: Ip, other: Ip) -> (bool, bool) {
-    let table = TABLE.lock();
-    let own = table.iter().flat_map(|table| &table.interfaces).flat_map(|interface| &interface.addresses);
-    own.fold((false, false), |found, address| (found.0 || address.ip == one, found.1 || address.ip == other))
+    OWN.lock().iter().fold((false, false), |found, &ip| (found.0 | (ip == one), found.1 | (ip == other)))
 }
 
 /// The way to `destination`. Errors: `NetworkUnreachable`.

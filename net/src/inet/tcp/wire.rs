@@ -258,8 +258,7 @@ impl TcpSocket {
     fn effects(&self, state: &mut State) -> Readiness {
         let Link::Remote(remote) = &mut state.link else { return Readiness::empty() };
         let effects = core::mem::take(&mut remote.tcb.effects);
-        let limit = self.send_limit(remote);
-        let room = remote.tcb.queue.len() <= limit * 2 / 3;
+        let has_room = || remote.tcb.queue.len() <= self.send_limit(remote) * 2 / 3;
         let mut what = Readiness::empty();
         if effects.connected && state.phase == Phase::Connecting {
             state.phase = Phase::Connected;
@@ -268,7 +267,7 @@ impl TcpSocket {
         if effects.received {
             what |= Readiness::READ;
         }
-        if effects.room && room && self.starved.swap(false, Ordering::SeqCst) {
+        if effects.room && has_room() && self.starved.swap(false, Ordering::SeqCst) {
             what |= Readiness::WRITE;
         }
         if effects.ended {

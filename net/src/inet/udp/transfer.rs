@@ -2,6 +2,7 @@
 
 use super::UdpSocket;
 use super::deliver::{Arrival, deliver};
+use crate::device::HAS_NETWORK;
 use crate::inet::address::{Endpoint, Ip};
 use crate::inet::ip::{self, Packet};
 use crate::inet::settings::Setting;
@@ -122,7 +123,7 @@ impl UdpSocket {
                 self.refused();
             }
         }
-        if path.interface == LOOPBACK {
+        if path.interface == LOOPBACK || !HAS_NETWORK {
             return Ok(());
         }
         self.send_packet(&path, from, to, &info, &bytes)
