@@ -3,7 +3,7 @@
 use crate::file::{Access, Extent, File, SyncKind};
 use crate::inode::Allocate;
 use crate::io::{Sink, Source};
-use crate::metadata::{Metadata, StatusFlags};
+use crate::metadata::{FileKind, Metadata, StatusFlags};
 use crate::{FsError, FsResult, OpenFile, tmpfs, vfs};
 use alloc::{sync::Arc, vec::Vec};
 use bitflags::bitflags;
@@ -63,18 +63,28 @@ pub fn create(name: &[u8], sealing: Sealing) -> FsResult<Arc<OpenFile>> {
     Ok(OpenFile::new(file, Some(vfs::unnamed_place(inode, files.clone(), path)), status))
 }
 
-/// The seals on a memory file; None for anything else.
+/// The seals on a memory file. A file of tmpfs has the one against seals, as on Linux; None for anything else.
 pub fn seals(file: &OpenFile) -> Option<Seals> {
-    file.downcast::<MemFile>().map(MemFile::seals)
+    let of_tmpfs = || {
+        file.downcast::<tmpfs::Node>()
+            .filter(|node| crate::File::metadata(*node).kind == FileKind::Regular)
+            .map(|_| Seals::SEAL)
+    };
+    file.downcast::<MemFile>().map(MemFile::seals).or_else(of_tmpfs)
 }
 
-/// Puts seals on. Errors: `Invalid` (no memory file), `Permission` (sealed against it, or not open for writing).
-pub fn add_seals(file: &OpenFile, seals: Seals) -> FsResult<()> {
-    let memory = file.downcast::<MemFile>().ok_or(FsError::Invalid)?;
-    if !file.status().contains(StatusFlags::WRITE) || memory.seals().contains(Seals::SEAL) {
+/// Puts seals on, by their bits. Errors: `Permission` (not open for writing, sealed against it), `Invalid` (no memory
+/// file, bits that mean nothing).
+pub fn add_seals(file: &OpenFile, bits: u32) -> FsResult<()> {
+    if !file.status().contains(StatusFlags::WRITE) {
         return Err(FsError::Permission);
     }
-    memory.seals.fetch_or(seals.bits(), Ordering::AcqRel);
+    let added = Seals::from_bits(bits).ok_or(FsError::Invalid)?;
+    if seals(file).ok_or(FsError::Invalid)?.contains(Seals::SEAL) {
+        return Err(FsError::Permission);
+    }
+    let memory = file.downcast::<MemFile>().ok_or(FsError::Invalid)?;
+    memory.seals.fetch_or(added.bits(), Ordering::AcqRel);
     Ok(())
 }
 

@@ -146,6 +146,12 @@ bitflags! {
         const PATH = 256;
         /// Signal-driven input and output (stored, no signals are sent).
         const ASYNC = 512;
+        /// It was asked for a directory; shown, no more. So are the next two.
+        const DIRECTORY = 1024;
+        /// It was opened without following a link.
+        const NOFOLLOW = 2048;
+        /// It has never had a name.
+        const TMPFILE = 4096;
     }
 }
 

@@ -16,6 +16,12 @@ use sched::Mutex;
 /// Largest offset.
 const MAX_OFFSET: u64 = i64::MAX as u64;
 
+/// Whether a transfer ends at an offset that there can be. Errors: `Invalid`.
+#[inline(always)]
+fn within(offset: u64, len: usize) -> FsResult<()> {
+    if offset.saturating_add(len as u64) > MAX_OFFSET { Err(FsError::Invalid) } else { Ok(()) }
+}
+
 /// Where a seek starts from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SeekFrom {
@@ -127,7 +133,8 @@ impl OpenFile {
         if self.status().contains(StatusFlags::NONBLOCK) { Blocking::Never } else { Blocking::Wait }
     }
 
-    fn readable(&self) -> FsResult<()> {
+    /// Whether it was opened for reading. Errors: `BadHandle`.
+    pub fn readable(&self) -> FsResult<()> {
         if (self.status() & (StatusFlags::READ | StatusFlags::PATH)) == StatusFlags::READ {
             Ok(())
         } else {
@@ -135,7 +142,8 @@ impl OpenFile {
         }
     }
 
-    fn writable(&self) -> FsResult<()> {
+    /// Whether it was opened for writing. Errors: `BadHandle`.
+    pub fn writable(&self) -> FsResult<()> {
         if (self.status() & (StatusFlags::WRITE | StatusFlags::PATH)) == StatusFlags::WRITE {
             Ok(())
         } else {
@@ -150,6 +158,7 @@ impl OpenFile {
             return Ok(self.told(Change::ACCESS, self.file.read(sink, self.blocking())?));
         }
         let mut position = self.position.lock();
+        within(*position, sink.remaining())?;
         let count = self.file.read_at(*position, sink)?;
         *position += count as u64;
         Ok(self.told(Change::ACCESS, count))
@@ -164,9 +173,12 @@ impl OpenFile {
         let mut position = self.position.lock();
         let count = if self.status().contains(StatusFlags::APPEND) {
             let (count, end) = self.file.append(source)?;
-            *position = end;
+            if count > 0 {
+                *position = end;
+            }
             count
         } else {
+            within(*position, source.remaining())?;
             let count = self.file.write_at(*position, source)?;
             *position += count as u64;
             count
@@ -178,25 +190,17 @@ impl OpenFile {
 
     /// `pread`. Errors: `SeekPipe`, ...
     pub fn read_at(&self, offset: u64, sink: &mut dyn Sink) -> FsResult<usize> {
-        if self.file.access() == Access::Stream {
-            return Err(FsError::SeekPipe);
-        }
+        self.positioned()?;
         self.readable()?;
-        if offset > MAX_OFFSET {
-            return Err(FsError::Invalid);
-        }
+        within(offset, sink.remaining())?;
         Ok(self.told(Change::ACCESS, self.file.read_at(offset, sink)?))
     }
 
     /// `pwrite`; with APPEND at the end, as Linux does. Errors: `SeekPipe`, ...
     pub fn write_at(&self, offset: u64, source: &mut dyn Source) -> FsResult<usize> {
-        if self.file.access() == Access::Stream {
-            return Err(FsError::SeekPipe);
-        }
+        self.positioned()?;
         self.writable()?;
-        if offset > MAX_OFFSET {
-            return Err(FsError::Invalid);
-        }
+        within(offset, source.remaining())?;
         let count = if self.status().contains(StatusFlags::APPEND) {
             self.file.append(source)?.0
         } else {
@@ -217,15 +221,26 @@ impl OpenFile {
         }
     }
 
-    /// Moves the position and says where it is.
-    pub fn seek(&self, to: SeekFrom) -> FsResult<u64> {
+    /// Whether bytes have offsets here. Errors: `SeekPipe`.
+    pub fn positioned(&self) -> FsResult<()> {
+        if self.file.access() == Access::Stream { Err(FsError::SeekPipe) } else { Ok(()) }
+    }
+
+    /// Whether there is a position to move; without one lseek(2) gives 0. Errors: `BadHandle`, `SeekPipe`.
+    pub fn has_position(&self) -> FsResult<bool> {
         if self.status().contains(StatusFlags::PATH) {
             return Err(FsError::BadHandle);
         }
         if self.file.access() == Access::Stream {
-            return Err(FsError::SeekPipe);
+            // Counters, timers and epolls have a position that nothing moves.
+            return if self.file.metadata().kind == FileKind::Anonymous { Ok(false) } else { Err(FsError::SeekPipe) };
         }
-        if !self.file.has_position() {
+        Ok(self.file.has_position())
+    }
+
+    /// Moves the position and says where it is.
+    pub fn seek(&self, to: SeekFrom) -> FsResult<u64> {
+        if !self.has_position()? {
             return Ok(0);
         }
         let mut position = self.position.lock();
@@ -315,18 +330,21 @@ impl OpenFile {
         Ok(())
     }
 
-    /// `fallocate`.
-    pub fn allocate(&self, how: Allocate, offset: u64, len: u64) -> FsResult<()> {
+    /// Whether `fallocate` is possible at all. Errors: `BadHandle`, `SeekPipe`, `IsDirectory`, `NoDevice`, `TooBig`.
+    pub fn may_allocate(&self, offset: u64, len: u64) -> FsResult<()> {
         self.writable()?;
-        if len == 0 {
-            return Err(FsError::Invalid);
+        match self.file.metadata().kind {
+            FileKind::Fifo => return Err(FsError::SeekPipe),
+            FileKind::Directory => return Err(FsError::IsDirectory),
+            FileKind::Regular | FileKind::BlockDevice => {}
+            _ => return Err(FsError::NoDevice),
         }
-        if offset.checked_add(len).is_none_or(|end| end > MAX_OFFSET) {
-            return Err(FsError::TooBig);
-        }
-        if self.file.access() == Access::Stream {
-            return Err(FsError::SeekPipe);
-        }
+        if offset.checked_add(len).is_none_or(|end| end > MAX_OFFSET) { Err(FsError::TooBig) } else { Ok(()) }
+    }
+
+    /// `fallocate`. `len` is not 0.
+    pub fn allocate(&self, how: Allocate, offset: u64, len: u64) -> FsResult<()> {
+        self.may_allocate(offset, len)?;
         self.file.allocate(how, offset, len)
     }
 

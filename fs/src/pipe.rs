@@ -225,6 +225,9 @@ impl Pipe {
 
     fn write(&self, source: &mut dyn Source, blocking: Blocking) -> FsResult<usize> {
         let total = source.remaining();
+        if total == 0 {
+            return Ok(0);
+        }
         // What must be free before the first byte goes in.
         let needed = if total <= PIPE_ATOMIC { total } else { 1 };
         let mut done = 0;

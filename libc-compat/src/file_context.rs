@@ -1,7 +1,7 @@
 //! What a process has open: descriptors, working directory, umask.
 
+use crate::Errno;
 use crate::procfs::Settings;
-use crate::{Errno, Process};
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
 use fs::{Dentry, FdTable, FileKind, FollowLast, Namespace, OnExec, OpenFile, StatusFlags};
@@ -48,9 +48,16 @@ impl FileContext {
         &self.namespace
     }
 
-    /// The open description behind `fd` (EBADF).
+    /// The open description behind `fd` (EBADF, also for what O_PATH opened: open(2)).
     #[inline(always)]
     pub fn get(&self, fd: i32) -> Result<Arc<OpenFile>, Errno> {
+        let file = self.get_any(fd)?;
+        if file.status().contains(StatusFlags::PATH) { Err(Errno::EBADF) } else { Ok(file) }
+    }
+
+    /// The same for the calls that take what O_PATH opened too.
+    #[inline(always)]
+    pub fn get_any(&self, fd: i32) -> Result<Arc<OpenFile>, Errno> {
         self.fds.get(fd).map_err(|_| Errno::EBADF)
     }
 
@@ -112,7 +119,7 @@ impl FileContext {
         if dirfd == linux::AT_FDCWD {
             return Ok(self.cwd());
         }
-        let place = self.get(dirfd)?.place().ok_or(Errno::ENOTDIR)?.clone();
+        let place = self.get_any(dirfd)?.place().ok_or(Errno::ENOTDIR)?.clone();
         if place.kind() == FileKind::Directory { Ok(place) } else { Err(Errno::ENOTDIR) }
     }
 
@@ -137,14 +144,9 @@ impl FileContext {
     }
 }
 
-/// mmap(2) of descriptor `fd`: puts the object into `request` and checks that its access mode allows it (EBADF, EACCES,
-/// ENODEV).
-pub fn map_file(process: &Process, fd: i32, offset: u64, request: &mut MapRequest) -> Result<(), Errno> {
-    let file = process.files.get(fd)?;
+/// mmap(2) of `file`: puts the object into `request` and checks that its access mode allows it (EACCES, ENODEV).
+pub fn map_file(file: &Arc<OpenFile>, offset: u64, request: &mut MapRequest) -> Result<(), Errno> {
     let status = file.status();
-    if status.contains(StatusFlags::PATH) {
-        return Err(Errno::EBADF);
-    }
     if !status.contains(StatusFlags::READ) {
         return Err(Errno::EACCES);
     }

@@ -21,7 +21,7 @@ pub enum Family {
 }
 
 /// What a socket carries.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Kind {
     /// Bytes in order, over a connection.
     Stream,

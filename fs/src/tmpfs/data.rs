@@ -347,12 +347,12 @@ impl Backing for FileData {
         }
     }
     fn peek_page(&self, index: u64) -> Option<FrameRef> {
-        self.pages.lock().get(index)
+        self.pages.lock().visible(index)
     }
     fn peek_pages(&self, first: u64, out: &mut [Option<FrameRef>]) {
         let pages = self.pages.lock();
         for (offset, slot) in out.iter_mut().enumerate() {
-            *slot = pages.get(first + offset as u64);
+            *slot = pages.visible(first + offset as u64);
         }
     }
     fn fault_huge(&self, index: u64, hole: mm::Hole) -> Option<HugeRef> {

@@ -5,6 +5,7 @@
 
 use crate::page_cache::PageTree;
 use core::ops::Range;
+use hal::addr::PAGE_SIZE;
 use mm::frame::HUGE_PAGES;
 use mm::{FrameRef, HugeRef};
 
@@ -55,6 +56,11 @@ impl Pages {
             return Some(chunk.part(index % HUGE_PAGES));
         }
         self.small.get(index).cloned()
+    }
+
+    /// The same for a mapping: what was reserved behind the end is not to be seen (mmap(2), SIGBUS).
+    pub fn visible(&self, index: u64) -> Option<FrameRef> {
+        if index < self.size.div_ceil(PAGE_SIZE) { self.get(index) } else { None }
     }
 
     /// The frame of a chunk, by its number.

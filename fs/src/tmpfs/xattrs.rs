@@ -19,10 +19,15 @@ fn check(name: &[u8], kind: FileKind, denied: FsError) -> FsResult<()> {
     if name.len() > NAME_MAX {
         return Err(FsError::Range);
     }
-    if name.starts_with(b"user.") && name.len() > 5 {
-        return if matches!(kind, FileKind::Regular | FileKind::Directory) { Ok(()) } else { Err(denied) };
+    if name.starts_with(b"user.") && !matches!(kind, FileKind::Regular | FileKind::Directory) {
+        return Err(denied);
     }
-    if name.starts_with(b"trusted.") && name.len() > 8 { Ok(()) } else { Err(FsError::NotSupported) }
+    match name {
+        // A class without a name.
+        b"user." | b"trusted." | b"security." => Err(FsError::Invalid),
+        name if name.starts_with(b"user.") || name.starts_with(b"trusted.") => Ok(()),
+        _ => Err(FsError::NotSupported),
+    }
 }
 
 impl Xattrs {

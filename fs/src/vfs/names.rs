@@ -42,7 +42,10 @@ impl Namespace {
             return Err(FsError::NotFound);
         }
         parent.writable()?;
-        let inode = parent.inode().create(name, node, mode)?;
+        // Directories pass set-group-ID on (mkdir(2)).
+        const SET_GID: u32 = 0o2000;
+        let inherited = if matches!(node, NewNode::Directory) { parent.metadata().mode & SET_GID } else { 0 };
+        let inode = parent.inode().create(name, node, mode | inherited)?;
         let name: Name = Arc::from(name);
         let place = Dentry::new(inode, parent.mount().clone(), Some(parent.clone()), name.clone());
         if parent.inode().lookups_are_stable() {
@@ -195,7 +198,13 @@ impl Namespace {
         }
         source.parent.writable()?;
         let is_directory = moved.kind() == FileKind::Directory;
-        if !is_directory && (source.slash == Slash::Trailing || target.slash == Slash::Trailing) {
+        // A slash at the end asks for a directory: of an exchange each name answers for itself.
+        let target_is_directory = match (&replaced, mode) {
+            (Some(replaced), RenameMode::Exchange) => replaced.kind() == FileKind::Directory,
+            _ => is_directory,
+        };
+        let asks = |entry: &Entry| entry.slash == Slash::Trailing;
+        if asks(&source) && !is_directory || asks(&target) && !target_is_directory {
             return Err(FsError::NotDirectory);
         }
         if target.parent.unlinked() {

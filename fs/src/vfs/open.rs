@@ -101,7 +101,7 @@ impl Namespace {
         }
         if status.contains(StatusFlags::PATH) {
             let file: Arc<dyn File> = Arc::new(PlaceOnly(place.metadata()));
-            return Ok(OpenFile::new(file, Some(place), StatusFlags::PATH));
+            return Ok(OpenFile::new(file, Some(place), status));
         }
         let writes = status.contains(StatusFlags::WRITE) || flags.contains(OpenFlags::TRUNCATE);
         match kind {

@@ -45,9 +45,7 @@ pub fn deliver(frame: &mut TrapFrame, thread: &Thread, task: &Task) {
 /// The next signal that the thread does not block: its own first.
 fn take(task: &Task) -> Option<SigInfo> {
     let wanted = SigSet(!task.signals.mask().0);
-    let mut info = task.signals.pending.take(wanted).or_else(|| task.process().signals.pending.take(wanted))?;
-    task.process().timers.note_delivered(&mut info);
-    Some(info)
+    task.take_signal(wanted)
 }
 
 /// A fault's signal, at once. One that is blocked or ignored kills (signal(7): the behaviour is undefined; Linux:

@@ -31,6 +31,15 @@ pub struct SigInfo {
 }
 plain!(SigInfo);
 
+/// Which timer sent a signal, and in which of its settings: what it sent before it was set anew counts no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimerKey {
+    /// The timer's id.
+    pub id: u32,
+    /// How often it had been set.
+    pub setting: u64,
+}
+
 /// Bytes of `siginfo_t`.
 pub const SIGINFO_BYTES: usize = 128;
 
@@ -52,9 +61,9 @@ impl SigInfo {
         info
     }
     /// A timer's end: its id as the application knows it, `value` as it gave it, and `key` for the kernel.
-    pub const fn timer(signo: u8, id: u32, value: u64, key: u32) -> Self {
+    pub const fn timer(signo: u8, id: u32, value: u64, key: TimerKey) -> Self {
         let mut info = Self::new(signo, SI_TIMER);
-        info.fields = [id as u64, value, key as u64, 0];
+        info.fields = [id as u64, value, 1 + id as u64, key.setting];
         info
     }
     /// The signal, 1 to 64.
@@ -62,13 +71,17 @@ impl SigInfo {
         self.signo as u8
     }
     /// The key of [`Self::timer`].
-    pub const fn timer_key(&self) -> Option<u32> {
-        if self.code == SI_TIMER && self.fields[2] != 0 { Some(self.fields[2] as u32) } else { None }
+    pub const fn timer_key(&self) -> Option<TimerKey> {
+        if self.code == SI_TIMER && self.fields[2] != 0 {
+            Some(TimerKey { id: self.fields[2] as u32 - 1, setting: self.fields[3] })
+        } else {
+            None
+        }
     }
     /// Puts a timer's overrun count in and takes the key out.
     pub const fn set_timer_overrun(&mut self, overrun: u32) {
         self.fields[0] = self.fields[0] as u32 as u64 | (overrun as u64) << 32;
-        self.fields[2] = 0;
+        (self.fields[2], self.fields[3]) = (0, 0);
     }
     /// Whether it says "your own access at an address did this".
     pub const fn is_fault(&self) -> bool {

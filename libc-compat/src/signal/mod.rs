@@ -136,6 +136,17 @@ impl Default for TaskSignals {
 }
 
 impl Task {
+    /// Takes the next signal of `wanted`: the thread's own first. A timer's that counts no more is dropped.
+    pub fn take_signal(&self, wanted: SigSet) -> Option<info::SigInfo> {
+        loop {
+            let next = self.signals.pending.take(wanted).or_else(|| self.process().signals.pending.take(wanted));
+            let mut info = next?;
+            if self.process().timers.note_delivered(&mut info) {
+                return Some(info);
+            }
+        }
+    }
+
     /// Pending here or for the process, and not blocked.
     #[inline(always)]
     pub fn deliverable_signals(&self) -> SigSet {

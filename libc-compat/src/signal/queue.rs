@@ -55,6 +55,14 @@ impl Pending {
         if signo < FIRST_REAL_TIME && info.timer_key().is_none() && self.set().contains(signo) {
             return Queued::Already;
         }
+        if let Some(key) = info.timer_key() {
+            // One signal of a timer at most: what is left of an earlier setting gives its place to the new one.
+            let same = |old: &&mut SigInfo| old.timer_key().is_some_and(|old| old.id == key.id);
+            if let Some(old) = queue.iter_mut().find(same) {
+                *old = info;
+                return Queued::Yes;
+            }
+        }
         let room = queue.try_reserve(1).is_ok();
         if room {
             queue.push_back(info);

@@ -2,7 +2,7 @@
 
 use super::{Call, Row, Support::*, SysResult, row};
 use crate::Errno;
-use fs::{FileKind, FollowLast, Metadata, SetAttributes};
+use fs::{FileKind, FollowLast, Metadata, OpenFile, SetAttributes};
 use linux_raw_sys::general as linux;
 
 /// The rows of this family.
@@ -71,8 +71,7 @@ fn chown_at(call: &Call<'_>, dirfd: i32, path: &[u8], follow: FollowLast, ids: [
     Ok(0)
 }
 
-fn chown_open(call: &Call<'_>, fd: i32, ids: [u32; 2]) -> SysResult {
-    let file = call.process().files.get(fd)?;
+fn chown_open(file: &OpenFile, ids: [u32; 2]) -> SysResult {
     file.set_attributes(&owner(&file.metadata(), ids[0], ids[1]))?;
     Ok(0)
 }
@@ -86,7 +85,7 @@ fn lchown(call: &mut Call<'_>) -> SysResult {
 }
 
 fn fchown(call: &mut Call<'_>) -> SysResult {
-    chown_open(call, call.int(0), [call.uint(1), call.uint(2)])
+    chown_open(&*call.process().files.get(call.int(0))?, [call.uint(1), call.uint(2)])
 }
 
 fn fchownat(call: &mut Call<'_>) -> SysResult {
@@ -98,7 +97,7 @@ fn fchownat(call: &mut Call<'_>) -> SysResult {
     let ids = [call.uint(2), call.uint(3)];
     if path.is_empty() && flags & linux::AT_EMPTY_PATH != 0 {
         if call.int(0) != linux::AT_FDCWD {
-            return chown_open(call, call.int(0), ids);
+            return chown_open(&*call.process().files.get_any(call.int(0))?, ids);
         }
         return chown_at(call, linux::AT_FDCWD, b".", FollowLast::Yes, ids);
     }
@@ -111,7 +110,7 @@ fn set_with_flags(call: &Call<'_>, dirfd: i32, path: &[u8], flags: u32, set: &Se
         if dirfd == linux::AT_FDCWD {
             return set_at(call, dirfd, b".", FollowLast::Yes, set);
         }
-        files.get(dirfd)?.set_attributes(set)?;
+        files.get_any(dirfd)?.set_attributes(set)?;
         return Ok(0);
     }
     set_at(call, dirfd, path, follow(flags), set)
@@ -139,19 +138,19 @@ fn join(seconds: i64, nanoseconds: i64) -> i64 {
 
 fn utimensat(call: &mut Call<'_>) -> SysResult {
     let flags = call.uint(3);
-    if flags & !(linux::AT_SYMLINK_NOFOLLOW | linux::AT_EMPTY_PATH) != 0 {
-        return Err(Errno::EINVAL);
-    }
     let given = match call.ptr::<[[i64; 2]; 2]>(2).non_null() {
-        None => [now(), now()],
+        None => Ok([now(), now()]),
         Some(at) => {
             let [atime, mtime] = at.read()?;
-            [timespec(atime)?, timespec(mtime)?]
+            timespec(atime).and_then(|atime| Ok([atime, timespec(mtime)?]))
         }
     };
-    if given == [None, None] {
+    if given == Ok([None, None]) {
         // Both UTIME_OMIT: nothing is looked at (utimensat(2)).
         return Ok(0);
+    }
+    if flags & !(linux::AT_SYMLINK_NOFOLLOW | linux::AT_EMPTY_PATH) != 0 {
+        return Err(Errno::EINVAL);
     }
     // A null path means the descriptor (futimens(3)).
     if call.arg(1) == 0 {
@@ -161,11 +160,15 @@ fn utimensat(call: &mut Call<'_>) -> SysResult {
         if flags != 0 {
             return Err(Errno::EINVAL);
         }
-        call.process().files.get(call.int(0))?.set_attributes(&times(given))?;
+        call.process().files.get(call.int(0))?.set_attributes(&times(given?))?;
         return Ok(0);
     }
     let path = call.path(1)?;
-    set_with_flags(call, call.int(0), &path, flags, &times(given))
+    if given.is_err() && !(path.is_empty() && flags & linux::AT_EMPTY_PATH != 0) {
+        // A bad path is told before bad times.
+        call.process().files.resolve(call.int(0), &path, follow(flags))?;
+    }
+    set_with_flags(call, call.int(0), &path, flags, &times(given?))
 }
 
 fn timespec([seconds, nanoseconds]: [i64; 2]) -> Result<Option<i64>, Errno> {

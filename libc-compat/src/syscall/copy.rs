@@ -1,12 +1,11 @@
 //! Copies inside the kernel: sendfile, copy_file_range; splice and its kin are refused, which callers expect.
 
-use super::file::written;
+use super::file::{offset, written};
 use super::{Call, Row, Support::*, SysResult, row};
 use crate::uaccess::UserPtr;
 use crate::user_io::TRANSFER_MAX;
 use crate::{Errno, unsupported};
-use alloc::sync::Arc;
-use fs::{Access, FileKind, FsError, OpenFile, SeekFrom, SliceSource, StatusFlags, VecSink};
+use fs::{Access, FileKind, OpenFile, SeekFrom, SliceSource, StatusFlags, VecSink};
 use linux_raw_sys::general as linux;
 
 /// The rows of this family.
@@ -18,6 +17,8 @@ pub const ROWS: &[Row] = &[
     row(linux::__NR_vmsplice, "vmsplice", "dxdx", refuse_splice, Refused, "vmsplice(2)"),
 ];
 
+/// The largest file.
+const MAX_OFFSET: u64 = i64::MAX as u64;
 /// Bytes copied at once.
 const PIECE: usize = 64 << 10;
 
@@ -28,12 +29,12 @@ enum Place {
 }
 
 impl Place {
-    /// Reads the offset behind `pointer` (EFAULT, EINVAL), or takes the position.
+    /// Reads the offset behind `pointer` (EFAULT), or takes the position.
     fn new(pointer: UserPtr<u64>, file: &OpenFile) -> Result<Self, Errno> {
         match pointer.non_null() {
             Some(pointer) => {
                 let offset = pointer.read()?;
-                if offset > i64::MAX as u64 { Err(Errno::EINVAL) } else { Ok(Self::Given(pointer, offset)) }
+                Ok(Self::Given(pointer, offset))
             }
             None => Ok(Self::Position(file.position())),
         }
@@ -52,14 +53,6 @@ impl Place {
     }
 }
 
-fn may_read(file: &OpenFile) -> Result<(), Errno> {
-    if file.status().contains(StatusFlags::READ) { Ok(()) } else { Err(Errno::EBADF) }
-}
-
-fn may_write(file: &OpenFile) -> Result<(), Errno> {
-    if file.status().contains(StatusFlags::WRITE) { Ok(()) } else { Err(Errno::EBADF) }
-}
-
 /// Sizes as Linux takes them: negative is EINVAL, large ones are cut.
 fn length(count: u64) -> Result<usize, Errno> {
     if count > isize::MAX as u64 { Err(Errno::EINVAL) } else { Ok((count as usize).min(TRANSFER_MAX)) }
@@ -68,19 +61,19 @@ fn length(count: u64) -> Result<usize, Errno> {
 fn sendfile(call: &mut Call<'_>) -> SysResult {
     let files = &call.process().files;
     let input = files.get(call.int(1))?;
-    may_read(&input)?;
-    if input.file().access() == Access::Stream {
-        return Err(if call.arg(2) == 0 { Errno::EINVAL } else { Errno::ESPIPE });
-    }
-    if input.metadata().kind == FileKind::Directory {
-        return Err(Errno::EINVAL);
-    }
-    let output = files.get(call.int(0))?;
-    may_write(&output)?;
-    if output.status().contains(StatusFlags::APPEND) {
-        return Err(Errno::EINVAL);
+    input.readable()?;
+    let is_stream = input.file().access() == Access::Stream;
+    if is_stream && call.arg(2) != 0 {
+        return Err(Errno::ESPIPE);
     }
     let place = Place::new(call.ptr(2), &input)?;
+    offset(place.offset().saturating_add(call.arg(3)))?;
+    let output = files.get(call.int(0))?;
+    output.writable()?;
+    let is_source = !is_stream && input.metadata().kind != FileKind::Directory;
+    if !is_source || output.status().contains(StatusFlags::APPEND) {
+        return Err(Errno::EINVAL);
+    }
     let want = length(call.arg(3))?;
     let result = copy(&input, place.offset(), want, |_, bytes| output.write(&mut SliceSource::new(bytes)));
     if let Ok(count) = result {
@@ -130,31 +123,38 @@ fn copy_file_range(call: &mut Call<'_>) -> SysResult {
             _ => return Err(Errno::EINVAL),
         }
     }
-    may_read(&input)?;
-    may_write(&output)?;
+    input.readable()?;
+    output.writable()?;
     if output.status().contains(StatusFlags::APPEND) {
         return Err(Errno::EBADF);
     }
     let (from, to) = (Place::new(call.ptr(1), &input)?, Place::new(call.ptr(3), &output)?);
-    let want = length(call.arg(4))?;
-    if same_file(&input, &output) && from.offset().abs_diff(to.offset()) < want as u64 {
-        return Err(Errno::EINVAL);
+    let sources = (input.metadata(), output.metadata());
+    if sources.0.dev != sources.1.dev {
+        return Err(Errno::EXDEV);
     }
-    let start = to.offset();
-    if start.checked_add(want as u64).is_none_or(|end| end > i64::MAX as u64) {
+    let count = call.arg(4);
+    let (from_offset, to_offset) = (from.offset(), to.offset());
+    if from_offset.checked_add(count).is_none() || to_offset.checked_add(count).is_none() {
+        return Err(Errno::EOVERFLOW);
+    }
+    offset(from_offset)?;
+    offset(to_offset)?;
+    // No more than there is; only then do ranges of one file meet.
+    let count = count.min(sources.0.size.saturating_sub(from_offset));
+    if to_offset >= MAX_OFFSET {
         return Err(Errno::EFBIG);
     }
+    let count = count.min(MAX_OFFSET.saturating_sub(to_offset));
+    if sources.0.ino == sources.1.ino && to_offset + count > from_offset && to_offset < from_offset + count {
+        return Err(Errno::EINVAL);
+    }
+    let want = length(count)?;
     let count =
-        copy(&input, from.offset(), want, |done, bytes| output.write_at(start + done, &mut SliceSource::new(bytes)))
-            .map_err(|error| if error == FsError::SeekPipe { Errno::EINVAL } else { error.into() })?;
+        copy(&input, from_offset, want, |done, bytes| output.write_at(to_offset + done, &mut SliceSource::new(bytes)))?;
     from.advance(&input, count as u64)?;
     to.advance(&output, count as u64)?;
     Ok(count as u64)
-}
-
-fn same_file(a: &Arc<OpenFile>, b: &Arc<OpenFile>) -> bool {
-    let (a, b) = (a.metadata(), b.metadata());
-    (a.dev, a.ino) == (b.dev, b.ino)
 }
 
 /// EINVAL is what splice(2) gives where a file system does not support it; callers then read and write.

@@ -53,7 +53,7 @@ fn chdir(call: &mut Call<'_>) -> SysResult {
 
 fn fchdir(call: &mut Call<'_>) -> SysResult {
     let files = &call.process().files;
-    files.set_cwd(files.get(call.int(0))?.place().ok_or(Errno::ENOTDIR)?.clone())?;
+    files.set_cwd(files.get_any(call.int(0))?.place().ok_or(Errno::ENOTDIR)?.clone())?;
     Ok(0)
 }
 
@@ -176,7 +176,7 @@ fn make_link(call: &Call<'_>, old: (i32, &[u8]), new: (i32, &[u8]), flags: u32) 
     if old.1.is_empty() && flags & linux::AT_EMPTY_PATH != 0 {
         let target = match old.0 {
             linux::AT_FDCWD => files.cwd(),
-            fd => files.get(fd)?.place().ok_or(Errno::EXDEV)?.clone(),
+            fd => files.get_any(fd)?.place().ok_or(Errno::EXDEV)?.clone(),
         };
         files.namespace().link_place(&target, &new_base, new.1)?;
         return Ok(0);
@@ -222,7 +222,7 @@ fn read_link(call: &Call<'_>, dirfd: i32, path_arg: usize) -> SysResult {
     let files = &call.process().files;
     let path = call.path(path_arg)?;
     let target = if path.is_empty() && dirfd != linux::AT_FDCWD {
-        let file = files.get(dirfd)?;
+        let file = files.get_any(dirfd)?;
         let place = file.place().ok_or(Errno::ENOENT)?;
         match place.kind() {
             FileKind::Symlink => place.inode().readlink()?.text().to_vec(),

@@ -6,6 +6,7 @@ use super::time::TimeSpec;
 use super::{Call, Errno, Row, Support::*, SysResult, row};
 use crate::uaccess::UserPtr;
 use crate::unsupported;
+use alloc::sync::Arc;
 use fs::event::notify::{Change, WatchMode};
 use fs::event::{Absolute, CounterMode, TimerSetting};
 use fs::{
@@ -70,7 +71,7 @@ fn epoll_ctl(call: &mut Call<'_>) -> SysResult {
     if target.file().wait_source().is_none() {
         return Err(Errno::EPERM);
     }
-    let epoll = set.downcast::<Epoll>().ok_or(Errno::EINVAL)?;
+    let epoll = set.downcast::<Epoll>().filter(|_| !Arc::ptr_eq(&set, &target)).ok_or(Errno::EINVAL)?;
     let fd = call.uint(2);
     match operation {
         linux::EPOLL_CTL_ADD => epoll.add(fd, &target, interest)?,
@@ -134,12 +135,12 @@ fn epoll_pwait2(call: &mut Call<'_>) -> SysResult {
 
 /// Events go straight to the application. If its buffer turns bad, those written before count (EFAULT if none).
 fn wait(call: &Call<'_>, deadline: Option<u64>) -> SysResult {
+    let file = call.process().files.get(call.int(0))?;
     let max = call.int(2);
     if max <= 0 || max as u64 > i32::MAX as u64 / EVENT_LEN {
         return Err(Errno::EINVAL);
     }
     hal::user::check(call.arg(1), (max as u64 * EVENT_LEN) as usize)?;
-    let file = call.process().files.get(call.int(0))?;
     let epoll = file.downcast::<Epoll>().ok_or(Errno::EINVAL)?;
     let to = UserPtr::<RawEvent>::new(call.arg(1));
     let mut written = 0;

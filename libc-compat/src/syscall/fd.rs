@@ -54,12 +54,12 @@ fn close_range(call: &mut Call<'_>) -> SysResult {
 
 fn dup(call: &mut Call<'_>) -> SysResult {
     let files = &call.process().files;
-    files.insert(files.get(call.int(0))?, OnExec::Keep)
+    files.insert(files.get_any(call.int(0))?, OnExec::Keep)
 }
 
 fn dup2(call: &mut Call<'_>) -> SysResult {
     if call.int(0) == call.int(1) {
-        call.process().files.get(call.int(0))?;
+        call.process().files.get_any(call.int(0))?;
         return Ok(u64::from(call.uint(1)));
     }
     replace(call, OnExec::Keep)
@@ -76,7 +76,7 @@ fn dup3(call: &mut Call<'_>) -> SysResult {
 /// Puts the first descriptor's description at the second. A thread that waits on what was there goes on waiting on it.
 fn replace(call: &Call<'_>, on_exec: OnExec) -> SysResult {
     let files = &call.process().files;
-    let file = files.get(call.int(0))?;
+    let file = files.get_any(call.int(0))?;
     if let Some(old) = files.fds.insert_at(call.int(1), file, on_exec)? {
         files.finish(old);
     }
@@ -124,7 +124,7 @@ pub fn insert_pair(call: &Call<'_>, to: UserPtr<[i32; 2]>, pair: [Arc<OpenFile>;
 fn fcntl(call: &mut Call<'_>) -> SysResult {
     let files = &call.process().files;
     let (fd, command) = (call.int(0), call.uint(1));
-    let file = files.get(fd)?;
+    let file = files.get_any(fd)?;
     match command {
         linux::F_DUPFD => return duplicate(call, file, OnExec::Keep),
         linux::F_DUPFD_CLOEXEC => return duplicate(call, file, OnExec::Close),
@@ -182,8 +182,9 @@ fn duplicate(call: &Call<'_>, file: Arc<OpenFile>, on_exec: OnExec) -> SysResult
 
 /// Status flags as F_GETFL and /proc/self/fdinfo show them.
 pub fn flags_of(file: &OpenFile) -> u32 {
-    let large = if file.place().is_some() { O_LARGEFILE } else { 0 };
-    status_to_linux(file.status()) | large
+    let status = file.status();
+    let large = if file.place().is_some() && !status.contains(StatusFlags::PATH) { O_LARGEFILE } else { 0 };
+    status_to_linux(status) | large
 }
 
 /// F_GET_SEALS, F_ADD_SEALS (memfd_create(2)).
@@ -194,7 +195,6 @@ fn seals(call: &Call<'_>, file: &OpenFile) -> SysResult {
     if call.uint(1) == linux::F_GET_SEALS {
         return Ok(u64::from(memfd::seals(file).ok_or(Errno::EINVAL)?.bits()));
     }
-    let added = Seals::from_bits(call.uint(2)).ok_or(Errno::EINVAL)?;
-    memfd::add_seals(file, added)?;
+    memfd::add_seals(file, call.uint(2))?;
     Ok(0)
 }

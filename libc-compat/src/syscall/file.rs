@@ -3,7 +3,8 @@
 use super::{Call, Row, Support::*, SysResult, row};
 use crate::user_io::{self, UserVec};
 use crate::{Errno, unsupported};
-use fs::{Extent, SeekFrom};
+use alloc::sync::Arc;
+use fs::{Extent, OpenFile, SeekFrom};
 use linux_raw_sys::general as linux;
 
 /// The rows of this family.
@@ -23,12 +24,14 @@ pub const ROWS: &[Row] = &[
 
 fn read(call: &mut Call<'_>) -> SysResult {
     let file = call.process().files.get(call.int(0))?;
+    file.readable()?;
     let mut buffer = user_io::buffer(call.arg(1), call.arg(2))?;
     Ok(file.read(&mut buffer)? as u64)
 }
 
 fn write(call: &mut Call<'_>) -> SysResult {
     let file = call.process().files.get(call.int(0))?;
+    file.writable()?;
     let mut buffer = user_io::buffer(call.arg(1), call.arg(2))?;
     written(call, file.write(&mut buffer))
 }
@@ -50,43 +53,68 @@ pub fn offset(value: u64) -> Result<u64, Errno> {
     if value > i64::MAX as u64 { Err(Errno::EINVAL) } else { Ok(value) }
 }
 
+/// The description of a call with an offset (EBADF, ESPIPE): told before a bad buffer.
+fn positioned(call: &Call<'_>) -> Result<Arc<OpenFile>, Errno> {
+    let file = call.process().files.get(call.int(0))?;
+    file.positioned()?;
+    Ok(file)
+}
+
 fn pread(call: &mut Call<'_>) -> SysResult {
     let offset = offset(call.arg(3))?;
-    let file = call.process().files.get(call.int(0))?;
+    let file = positioned(call)?;
+    file.readable()?;
     let mut buffer = user_io::buffer(call.arg(1), call.arg(2))?;
     Ok(file.read_at(offset, &mut buffer)? as u64)
 }
 
 fn pwrite(call: &mut Call<'_>) -> SysResult {
     let offset = offset(call.arg(3))?;
-    let file = call.process().files.get(call.int(0))?;
+    let file = positioned(call)?;
+    file.writable()?;
     let mut buffer = user_io::buffer(call.arg(1), call.arg(2))?;
     written(call, file.write_at(offset, &mut buffer))
 }
 
 fn readv(call: &mut Call<'_>) -> SysResult {
     let file = call.process().files.get(call.int(0))?;
+    file.readable()?;
     let mut buffers = UserVec::read(call.arg(1), call.arg(2))?;
+    if buffers.is_empty() {
+        return Ok(0);
+    }
     Ok(file.read(&mut buffers)? as u64)
 }
 
 fn writev(call: &mut Call<'_>) -> SysResult {
     let file = call.process().files.get(call.int(0))?;
+    file.writable()?;
     let mut buffers = UserVec::read(call.arg(1), call.arg(2))?;
+    if buffers.is_empty() {
+        return Ok(0);
+    }
     written(call, file.write(&mut buffers))
 }
 
 fn preadv(call: &mut Call<'_>) -> SysResult {
     let offset = offset(call.arg(3))?;
-    let file = call.process().files.get(call.int(0))?;
+    let file = positioned(call)?;
+    file.readable()?;
     let mut buffers = UserVec::read(call.arg(1), call.arg(2))?;
+    if buffers.is_empty() {
+        return Ok(0);
+    }
     Ok(file.read_at(offset, &mut buffers)? as u64)
 }
 
 fn pwritev(call: &mut Call<'_>) -> SysResult {
     let offset = offset(call.arg(3))?;
-    let file = call.process().files.get(call.int(0))?;
+    let file = positioned(call)?;
+    file.writable()?;
     let mut buffers = UserVec::read(call.arg(1), call.arg(2))?;
+    if buffers.is_empty() {
+        return Ok(0);
+    }
     written(call, file.write_at(offset, &mut buffers))
 }
 
@@ -114,14 +142,20 @@ fn no_rwf_flags(call: &Call<'_>) -> Result<(), Errno> {
 fn lseek(call: &mut Call<'_>) -> SysResult {
     let file = call.process().files.get(call.int(0))?;
     let distance = call.arg(1) as i64;
+    let whence = call.uint(2);
+    if whence > linux::SEEK_HOLE {
+        return Err(Errno::EINVAL);
+    }
+    if !file.has_position()? {
+        return Ok(0);
+    }
     let absolute = |negative: Errno| u64::try_from(distance).map_err(|_| negative);
-    let to = match call.uint(2) {
+    let to = match whence {
         linux::SEEK_SET => SeekFrom::Start(absolute(Errno::EINVAL)?),
         linux::SEEK_CUR => SeekFrom::Current(distance),
         linux::SEEK_END => SeekFrom::End(distance),
         linux::SEEK_DATA => SeekFrom::Next(Extent::Data, absolute(Errno::ENXIO)?),
-        linux::SEEK_HOLE => SeekFrom::Next(Extent::Hole, absolute(Errno::ENXIO)?),
-        _ => return Err(Errno::EINVAL),
+        _ => SeekFrom::Next(Extent::Hole, absolute(Errno::ENXIO)?),
     };
     Ok(file.seek(to)?)
 }

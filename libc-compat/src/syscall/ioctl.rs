@@ -13,9 +13,6 @@ fn ioctl(call: &mut Call<'_>) -> SysResult {
     let files = &call.process().files;
     let fd = call.int(0);
     let file = files.get(fd)?;
-    if file.status().contains(StatusFlags::PATH) {
-        return Err(Errno::EBADF);
-    }
     match call.uint(1) {
         codes::FIOCLEX => files.fds.set_on_exec(fd, OnExec::Close)?,
         codes::FIONCLEX => files.fds.set_on_exec(fd, OnExec::Keep)?,

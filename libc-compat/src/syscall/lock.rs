@@ -11,7 +11,6 @@ use linux_raw_sys::general as linux;
 pub const ROWS: &[Row] = &[row(linux::__NR_flock, "flock", "dx", flock, Full, "flock(2)")];
 
 fn flock(call: &mut Call<'_>) -> SysResult {
-    let file = call.process().files.get(call.int(0))?;
     let operation = call.uint(1);
     let blocking = if operation & linux::LOCK_NB != 0 { Blocking::Never } else { Blocking::Wait };
     let kind = match operation & !linux::LOCK_NB {
@@ -20,9 +19,7 @@ fn flock(call: &mut Call<'_>) -> SysResult {
         linux::LOCK_UN => None,
         _ => return Err(Errno::EINVAL),
     };
-    if file.status().contains(StatusFlags::PATH) {
-        return Err(Errno::EBADF);
-    }
+    let file = call.process().files.get(call.int(0))?;
     locks::flock(&file, kind, blocking)?;
     Ok(0)
 }

@@ -24,7 +24,7 @@ pub const ROWS: &[Row] = &[
     row(__NR_brk, "brk", "x", brk, Full, "brk(2)"),
     row(__NR_mlock, "mlock", "xx", mlock, Accepted, "mlock(2)"),
     row(__NR_mlock2, "mlock2", "xxx", mlock, Accepted, "mlock2(2)"),
-    row(__NR_munlock, "munlock", "xx", accept, Accepted, "munlock(2)"),
+    row(__NR_munlock, "munlock", "xx", munlock, Accepted, "munlock(2)"),
     row(__NR_mlockall, "mlockall", "x", accept, Accepted, "mlockall(2)"),
     row(__NR_munlockall, "munlockall", "", accept, Accepted, "munlockall(2)"),
     row(__NR_get_mempolicy, "get_mempolicy", "xxxxx", no_numa, Refused, "get_mempolicy(2)"),
@@ -48,19 +48,37 @@ const KNOWN_MAP_FLAGS: u32 = MAP_TYPE
 
 fn mmap(call: &mut Call<'_>) -> SysResult {
     let (addr, len, flags, offset) = (call.arg(0), call.arg(1), call.uint(3), call.arg(5));
-    if offset % PAGE_SIZE != 0 || len == 0 {
+    if offset % PAGE_SIZE != 0 {
+        return Err(Errno::EINVAL);
+    }
+    // A bad descriptor is told before all else.
+    let file = match flags & MAP_ANONYMOUS {
+        0 => Some(call.process().files.get(call.int(4))?),
+        _ => None,
+    };
+    if len == 0 {
         return Err(Errno::EINVAL);
     }
     if len > USER_END {
         return Err(Errno::ENOMEM);
     }
     let len = len.next_multiple_of(PAGE_SIZE);
+    if file.is_some() && offset.checked_add(len).is_none_or(|end| end > i64::MAX as u64) {
+        return Err(Errno::EOVERFLOW);
+    }
     let placement = placement(addr, flags)?;
     let prot = protection(call.uint(2));
+    if let Placement::FixedNoReplace(addr) = placement
+        && !mm::space().is_free(addr, len)
+    {
+        return Err(Errno::EEXIST);
+    }
     let sharing = match flags & MAP_TYPE {
         MAP_PRIVATE => Sharing::Private,
         MAP_SHARED => Sharing::Shared,
-        MAP_SHARED_VALIDATE if flags & !KNOWN_MAP_FLAGS != 0 => return Err(Errno::EOPNOTSUPP),
+        MAP_SHARED_VALIDATE if file.is_none() => return Err(Errno::EINVAL),
+        // Linux's list of old flags is without this one.
+        MAP_SHARED_VALIDATE if flags & (!KNOWN_MAP_FLAGS | MAP_FIXED_NOREPLACE) != 0 => return Err(Errno::EOPNOTSUPP),
         MAP_SHARED_VALIDATE => Sharing::Shared,
         _ => return Err(Errno::EINVAL),
     };
@@ -75,11 +93,8 @@ fn mmap(call: &mut Call<'_>) -> SysResult {
     request.populate = flags & MAP_POPULATE != 0;
     request.no_reserve = flags & MAP_NORESERVE != 0;
     request.stack = flags & (MAP_STACK | MAP_GROWSDOWN) != 0;
-    if flags & MAP_ANONYMOUS == 0 {
-        if offset.checked_add(len).is_none_or(|end| end > i64::MAX as u64) {
-            return Err(Errno::EOVERFLOW);
-        }
-        crate::file_context::map_file(call.process(), call.int(4), offset, &mut request)?;
+    if let Some(file) = file {
+        crate::file_context::map_file(&file, offset, &mut request)?;
     }
     Ok(mm::space().map(&request)?)
 }
@@ -111,6 +126,11 @@ fn page_range(start: u64, len: u64) -> Option<u64> {
     if start.checked_add(len)? > USER_END { None } else { Some(len) }
 }
 
+/// Whether the end of a range, in whole pages, is a number.
+fn wraps_not(start: u64, len: u64) -> bool {
+    len.checked_next_multiple_of(PAGE_SIZE).is_some_and(|len| start.checked_add(len).is_some())
+}
+
 fn check_aligned(start: u64) -> Result<(), Errno> {
     if start.is_multiple_of(PAGE_SIZE) { Ok(()) } else { Err(Errno::EINVAL) }
 }
@@ -129,13 +149,15 @@ fn munmap(call: &mut Call<'_>) -> SysResult {
 fn mprotect(call: &mut Call<'_>) -> SysResult {
     let (start, bits) = (call.arg(0), call.uint(2));
     check_aligned(start)?;
-    if bits & !(PROT_READ | PROT_WRITE | PROT_EXEC | PROT_SEM) != 0 {
-        unsupported!("mprotect protection", bits);
-        return Err(Errno::EINVAL);
-    }
     match page_range(start, call.arg(1)) {
-        None => Err(Errno::ENOMEM),
         Some(0) => Ok(0),
+        // What wraps is told before the bits, what is only too far behind them.
+        None if !wraps_not(start, call.arg(1)) => Err(Errno::ENOMEM),
+        _ if bits & !(PROT_READ | PROT_WRITE | PROT_EXEC | PROT_SEM) != 0 => {
+            unsupported!("mprotect protection", bits);
+            Err(Errno::EINVAL)
+        }
+        None => Err(Errno::ENOMEM),
         Some(len) => {
             mm::space().protect(start, len, protection(bits))?;
             Ok(0)
@@ -166,7 +188,7 @@ fn madvise(call: &mut Call<'_>) -> SysResult {
     check_aligned(call.arg(0))?;
     match page_range(call.arg(0), call.arg(1)) {
         // Linux looks at the areas first here: what lies beyond the end is not mapped.
-        None if call.arg(1).checked_next_multiple_of(PAGE_SIZE).is_some() => Err(Errno::ENOMEM),
+        None if wraps_not(call.arg(0), call.arg(1)) => Err(Errno::ENOMEM),
         None => Err(Errno::EINVAL),
         Some(0) => Ok(0),
         Some(len) => match mm::space().advise(call.arg(0), len, advice) {
@@ -207,25 +229,18 @@ fn mremap(call: &mut Call<'_>) -> SysResult {
     if flags & !(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP) != 0 || (fixed || keep) && !may_move {
         return Err(Errno::EINVAL);
     }
-    if new_len == 0 || keep && old_len != new_len {
-        return Err(Errno::EINVAL);
-    }
+    let new_len = page_range(0, new_len).filter(|len| *len > 0).ok_or(Errno::EINVAL)?;
     let target = call.arg(4);
-    if fixed {
-        check_aligned(target)?;
-        if page_range(target, new_len).is_none() {
-            return Err(Errno::EINVAL);
-        }
-    }
     let how = match (keep, fixed, may_move) {
         (true, true, _) => Remap::KeepOld(Placement::Fixed(target)),
-        (true, false, _) => Remap::KeepOld(Placement::Any),
+        (true, false, _) => Remap::KeepOld(Placement::Hint(target)),
         (false, true, _) => Remap::Fixed(target),
         (false, false, true) => Remap::MayMove,
         (false, false, false) => Remap::InPlace,
     };
-    let round = |len: u64| len.checked_next_multiple_of(PAGE_SIZE).ok_or(Errno::EINVAL);
-    match mm::space().remap(old, round(old_len)?, round(new_len)?, how) {
+    // An old length that wraps is one of nothing, as on Linux.
+    let old_len = old_len.checked_next_multiple_of(PAGE_SIZE).unwrap_or(0);
+    match mm::space().remap(old, old_len, new_len, how) {
         Ok(addr) => Ok(addr),
         Err(MapError::NotMapped) => Err(Errno::EFAULT),
         Err(MapError::NotSupported) => Err(Errno::EINVAL),
@@ -239,7 +254,9 @@ fn msync(call: &mut Call<'_>) -> SysResult {
     if flags & !(MS_ASYNC | MS_INVALIDATE | MS_SYNC) != 0 || flags & MS_ASYNC != 0 && flags & MS_SYNC != 0 {
         return Err(Errno::EINVAL);
     }
-    match page_range(start, call.arg(1)) {
+    // A length that wraps to nothing is one of nothing.
+    let len = call.arg(1).checked_next_multiple_of(PAGE_SIZE).unwrap_or(0);
+    match page_range(start, len) {
         None => Err(Errno::ENOMEM),
         Some(0) => Ok(0),
         // MS_ASYNC checks the range; the pages are written in their own time.
@@ -302,16 +319,28 @@ fn move_break(from: u64, to: u64) -> Result<(), MapError> {
 
 /// Nothing is ever swapped out; locking means to have the pages now.
 fn mlock(call: &mut Call<'_>) -> SysResult {
+    lock_pages(call, Advice::Lock)
+}
+
+fn munlock(call: &mut Call<'_>) -> SysResult {
+    lock_pages(call, Advice::Neutral)
+}
+
+fn lock_pages(call: &Call<'_>, advice: Advice) -> SysResult {
     let start = call.arg(0) & !(PAGE_SIZE - 1);
-    let len = call.arg(1).checked_add(call.arg(0) - start).ok_or(Errno::EINVAL)?;
-    let len = page_range(start, len).ok_or(Errno::ENOMEM)?;
+    // A length that wraps to nothing is one of nothing, as on Linux.
+    let len = call.arg(1).wrapping_add(call.arg(0) - start).wrapping_add(PAGE_SIZE - 1) & !(PAGE_SIZE - 1);
     if len == 0 {
         return Ok(0);
     }
-    match mm::space().advise(start, len, Advice::PopulateRead) {
-        Err(MapError::NotMapped | MapError::NoMemory) => Err(Errno::ENOMEM),
-        // Pages that cannot be read are locked as they are.
-        _ => Ok(0),
+    if !wraps_not(start, len) {
+        return Err(Errno::EINVAL);
+    }
+    let len = page_range(start, len).ok_or(Errno::ENOMEM)?;
+    match mm::space().advise(start, len, advice) {
+        Ok(()) => Ok(0),
+        // Pages that cannot be had, whatever the reason (mlock(2)).
+        Err(_) => Err(Errno::ENOMEM),
     }
 }
 

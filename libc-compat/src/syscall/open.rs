@@ -109,13 +109,16 @@ fn decode(flags: u32) -> Result<(OpenFlags, StatusFlags), Errno> {
         unsupported!("open flags", flags & !KNOWN);
     }
     let has = |bit| flags & bit != 0;
+    let mut shown = StatusFlags::empty();
+    shown.set(StatusFlags::DIRECTORY, has(linux::O_DIRECTORY));
+    shown.set(StatusFlags::NOFOLLOW, has(linux::O_NOFOLLOW));
     if has(linux::O_PATH) {
         let mut open = OpenFlags::empty();
         open.set(OpenFlags::DIRECTORY, has(linux::O_DIRECTORY));
         open.set(OpenFlags::NOFOLLOW, has(linux::O_NOFOLLOW));
-        return Ok((open, StatusFlags::PATH));
+        return Ok((open, StatusFlags::PATH | shown));
     }
-    let mut status = status_from_linux(flags);
+    let mut status = status_from_linux(flags) | shown;
     status |= match flags & linux::O_ACCMODE {
         linux::O_RDONLY => StatusFlags::READ,
         linux::O_WRONLY => StatusFlags::WRITE,
@@ -128,7 +131,7 @@ fn decode(flags: u32) -> Result<(OpenFlags, StatusFlags), Errno> {
         if !has(linux::O_DIRECTORY) || !status.contains(StatusFlags::WRITE) || has(linux::O_CREAT) {
             return Err(Errno::EINVAL);
         }
-        return Ok((OpenFlags::TMPFILE, status));
+        return Ok((OpenFlags::TMPFILE, status | StatusFlags::TMPFILE));
     }
     // Linux 6.1 takes O_CREAT with O_DIRECTORY as it comes; 6.4 refuses it. Nobody relies on either.
     open.set(OpenFlags::CREATE, has(linux::O_CREAT));
@@ -174,6 +177,9 @@ pub fn status_to_linux(status: StatusFlags) -> u32 {
         (StatusFlags::NOATIME, linux::O_NOATIME),
         (StatusFlags::ASYNC, linux::FASYNC),
         (StatusFlags::PATH, linux::O_PATH),
+        (StatusFlags::DIRECTORY, linux::O_DIRECTORY),
+        (StatusFlags::NOFOLLOW, linux::O_NOFOLLOW),
+        (StatusFlags::TMPFILE, O_TMPFILE_BIT),
     ] {
         if status.contains(bit) {
             flags |= value;

@@ -144,9 +144,7 @@ pub(super) fn wait_for(task: &Task, thread: &Thread, wanted: SigSet, deadline: O
     task.signals.set_waited(wanted);
     let taken = wait_until_pending(task, thread, wanted, deadline);
     task.signals.set_waited(SigSet::EMPTY);
-    let mut info = taken?;
-    task.process().timers.note_delivered(&mut info);
-    Ok(info)
+    taken
 }
 
 fn wait_until_pending(task: &Task, thread: &Thread, wanted: SigSet, deadline: Option<u64>) -> Result<SigInfo, Errno> {
@@ -155,7 +153,7 @@ fn wait_until_pending(task: &Task, thread: &Thread, wanted: SigSet, deadline: Op
     loop {
         // Cleared before looking, so that a signal that comes later sets it again.
         thread.work_flags().clear(WorkFlags::SIGNAL);
-        let pending = || task.signals.pending.take(wanted).or_else(|| process.signals.pending.take(wanted));
+        let pending = || task.take_signal(wanted);
         if let Some(info) = pending() {
             task.recheck_signals(thread);
             return Ok(info);

@@ -13,7 +13,7 @@ use crate::netlink;
 use crate::unsupported;
 use address::{read_address, write_address};
 use alloc::sync::Arc;
-use fs::{Blocking, OpenFile, StatusFlags};
+use fs::{Blocking, FollowLast, OpenFile, StatusFlags};
 use linux_raw_sys::{general as linux, net as codes};
 use net::inet::tcp::TcpSocket;
 use net::inet::udp::UdpSocket;
@@ -60,7 +60,7 @@ impl Handle {
     fn get(call: &Call<'_>, fd: i32) -> Result<Self, Errno> {
         let file = call.process().files.get(fd)?;
         if file.downcast::<SocketFile>().is_none() {
-            return Err(if file.status().contains(StatusFlags::PATH) { Errno::EBADF } else { Errno::ENOTSOCK });
+            return Err(Errno::ENOTSOCK);
         }
         Ok(Self { file })
     }
@@ -157,6 +157,11 @@ fn status(flags: u32) -> StatusFlags {
 }
 
 fn socketpair(call: &mut Call<'_>) -> SysResult {
+    /// The bits of a type that name one (SOCK_TYPE_MASK).
+    const TYPE_MASK: u32 = 0xf;
+    if call.uint(1) & !(TYPE_FLAGS | TYPE_MASK) != 0 {
+        return Err(Errno::EINVAL);
+    }
     let flags = call.uint(1) & TYPE_FLAGS;
     let kind = decode(call).and_then(|what| match what {
         What::Unix(kind) => Ok(kind),
@@ -183,7 +188,12 @@ fn bind(call: &mut Call<'_>) -> SysResult {
     let address = match decode_for(&**socket, &raw)? {
         address::Raw::Path(path) => {
             if !matches!(socket.local_address(), Address::Unix(UnixAddress::Unnamed)) {
-                return Err(Errno::EINVAL);
+                // Linux makes the path before it finds that the socket has one.
+                return match call.process().files.resolve(linux::AT_FDCWD, path, FollowLast::No) {
+                    Ok(_) => Err(Errno::EADDRINUSE),
+                    Err(Errno::ENOENT) => Err(Errno::EINVAL),
+                    Err(error) => Err(error),
+                };
             }
             address::make_path(&call.process().files, path)?
         }
@@ -220,6 +230,7 @@ fn accept4(call: &mut Call<'_>) -> SysResult {
 }
 
 fn accept_with(call: &Call<'_>, flags: u32) -> SysResult {
+    call.process().files.get(call.int(0))?;
     if flags & !TYPE_FLAGS != 0 {
         return Err(Errno::EINVAL);
     }
@@ -237,8 +248,10 @@ fn accept_with(call: &Call<'_>, flags: u32) -> SysResult {
 }
 
 fn connect(call: &mut Call<'_>) -> SysResult {
-    let handle = Handle::get(call, call.int(0))?;
+    // Unlike bind(2), this one reads the address before it asks whether there is a socket.
+    call.process().files.get(call.int(0))?;
     let raw = read_address(call.arg(1), call.int(2))?;
+    let handle = Handle::get(call, call.int(0))?;
     let socket = handle.socket();
     let address = address::resolve(&call.process().files, decode_for(&**socket, &raw)?)?;
     let timeout_ns = socket.options().send_timeout_ns();

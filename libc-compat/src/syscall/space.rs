@@ -38,6 +38,9 @@ fn fallocate(call: &mut Call<'_>) -> SysResult {
     const KEEP: u32 = linux::FALLOC_FL_KEEP_SIZE;
     let file = call.process().files.get(call.int(0))?;
     let (start, len) = (offset(call.arg(2))?, offset(call.arg(3))?);
+    if len == 0 {
+        return Err(Errno::EINVAL);
+    }
     let how = match call.uint(1) {
         0 => Allocate::Extend,
         KEEP => Allocate::KeepSize,
@@ -46,6 +49,10 @@ fn fallocate(call: &mut Call<'_>) -> SysResult {
         mode if mode == linux::FALLOC_FL_ZERO_RANGE | KEEP => Allocate::ZeroKeepSize,
         mode => {
             unsupported!("fallocate mode", mode);
+            if matches!(mode, linux::FALLOC_FL_COLLAPSE_RANGE | linux::FALLOC_FL_INSERT_RANGE) {
+                // Known to Linux, which looks at the file before it asks the file system.
+                file.may_allocate(start, len)?;
+            }
             return Err(Errno::EOPNOTSUPP);
         }
     };
@@ -73,9 +80,6 @@ fn sync(call: &mut Call<'_>) -> SysResult {
 
 fn syncfs(call: &mut Call<'_>) -> SysResult {
     let file = call.process().files.get(call.int(0))?;
-    if file.status().contains(StatusFlags::PATH) {
-        return Err(Errno::EBADF);
-    }
     if let Some(place) = file.place() {
         place.mount().file_system.sync()?;
     }

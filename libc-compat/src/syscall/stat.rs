@@ -155,7 +155,7 @@ fn by_path(call: &Call<'_>, follow: FollowLast) -> SysResult {
 }
 
 fn fstat(call: &mut Call<'_>) -> SysResult {
-    let file = call.process().files.get(call.int(0))?;
+    let file = call.process().files.get_any(call.int(0))?;
     call.ptr(1).write(Stat::new(&file.metadata()))?;
     Ok(0)
 }
@@ -180,7 +180,7 @@ fn at(files: &FileContext, call: &Call<'_>, flags: u32) -> Result<(Metadata, u64
             let place = files.cwd();
             return Ok((place.metadata(), place.mount().id));
         }
-        let file = files.get(dirfd)?;
+        let file = files.get_any(dirfd)?;
         return Ok((file.metadata(), file.place().map_or(0, |place| place.mount().id)));
     }
     let follow = if flags & linux::AT_SYMLINK_NOFOLLOW != 0 { FollowLast::No } else { FollowLast::Yes };
@@ -254,7 +254,7 @@ fn check_access(call: &Call<'_>, dirfd: i32, path_arg: usize, mode: u32, flags: 
     let files = &call.process().files;
     let path = call.path(path_arg)?;
     if path.is_empty() && flags & linux::AT_EMPTY_PATH != 0 && dirfd != linux::AT_FDCWD {
-        let file = files.get(dirfd)?;
+        let file = files.get_any(dirfd)?;
         let denied = execute && !executable(&file.metadata());
         return if denied { Err(Errno::EACCES) } else { Ok(0) };
     }
@@ -312,7 +312,7 @@ const SOCKFS_MAGIC: u64 = 0x534f_434b;
 const ANON_INODE_FS_MAGIC: u64 = 0x0904_1934;
 
 fn fstatfs(call: &mut Call<'_>) -> SysResult {
-    let file = call.process().files.get(call.int(0))?;
+    let file = call.process().files.get_any(call.int(0))?;
     let stat = match file.place() {
         Some(place) => place.mount().file_system.statistics(),
         None => match file.metadata().kind {

@@ -5,7 +5,7 @@ use crate::Errno;
 use crate::uaccess::UserSlice;
 use alloc::{sync::Arc, vec::Vec};
 use fs::event::notify::{self, Change};
-use fs::{Dentry, FollowLast, StatusFlags, XattrMode};
+use fs::{Dentry, FollowLast, XattrMode};
 use hal::user::StringError;
 use linux_raw_sys::general as linux;
 
@@ -36,9 +36,6 @@ fn by_path(call: &Call<'_>, follow: FollowLast) -> Result<Arc<Dentry>, Errno> {
 /// A nameless object has no attributes (EOPNOTSUPP).
 fn by_descriptor(call: &Call<'_>) -> Result<Arc<Dentry>, Errno> {
     let file = call.process().files.get(call.int(0))?;
-    if file.status().contains(StatusFlags::PATH) {
-        return Err(Errno::EBADF);
-    }
     file.place().cloned().ok_or(Errno::EOPNOTSUPP)
 }
 

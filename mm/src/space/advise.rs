@@ -3,7 +3,8 @@
 use alloc::{sync::Arc, vec::Vec};
 use core::ops::Range;
 
-use super::request::{Access, Advice, HugePolicy, Sharing};
+use super::area::Area;
+use super::request::{Access, Advice, HugePolicy, Protection, Sharing};
 use super::unmap::checked_range;
 use super::{AddressSpace, FaultError, MapError, State};
 use crate::backing::Backing;
@@ -23,8 +24,11 @@ impl AddressSpace {
             Advice::HugePage => self.set_huge_policy(range, HugePolicy::Always),
             Advice::NoHugePage => self.set_huge_policy(range, HugePolicy::Never),
             Advice::Collapse => self.collapse(range),
-            Advice::PopulateRead => self.populate_checked(range, Access::default()),
-            Advice::PopulateWrite => self.populate_checked(range, Access { write: true, fetch: false }),
+            Advice::PopulateRead => self.populate_checked(range, Access::default(), Protection::READ),
+            Advice::Lock => self.populate_checked(range, Access::default(), Protection::all()),
+            Advice::PopulateWrite => {
+                self.populate_checked(range, Access { write: true, fetch: false }, Protection::WRITE)
+            }
             Advice::WillNeed => {
                 let (pieces, result) = self.objects(&range, |_| true);
                 pieces.into_iter().for_each(|(backing, pages)| backing.prefetch(pages));
@@ -67,28 +71,51 @@ impl AddressSpace {
         result
     }
 
-    fn populate_checked(&self, range: Range<u64>, access: Access) -> Result<(), MapError> {
-        holes(&self.state.read(), &range)?;
-        self.populate(range, access).map_err(|error| match error {
+    /// As far as the first hole or the first area that allows nothing of `needed`.
+    fn populate_checked(&self, range: Range<u64>, access: Access, needed: Protection) -> Result<(), MapError> {
+        let (until, refused) = self.first_refusal(&range, needed);
+        self.populate(range.start..until, access).map_err(|error| match error {
             FaultError::NotMapped => MapError::NotMapped,
             FaultError::Denied => MapError::Invalid,
             FaultError::BeyondEnd | FaultError::Io => MapError::Io,
             FaultError::NoMemory => MapError::NoMemory,
-        })
+        })?;
+        refused
+    }
+
+    fn first_refusal(&self, range: &Range<u64>, needed: Protection) -> (u64, Result<(), MapError>) {
+        let mut at = range.start;
+        for (start, area) in self.state.read().tree.overlapping(range.clone()) {
+            if start > at {
+                break;
+            }
+            if !area.prot.intersects(needed) {
+                return (at, Err(MapError::Invalid));
+            }
+            at = area.end;
+        }
+        if at < range.end { (at, Err(MapError::NotMapped)) } else { (range.end, Ok(())) }
     }
 
     fn punch(&self, range: Range<u64>) -> Result<(), MapError> {
-        let (pieces, result) = self.objects(&range, |sharing| sharing == Sharing::Shared);
-        result?;
-        if pieces.is_empty() {
-            return Err(MapError::Invalid);
-        }
+        // Memory without an object, or an object that may not be written through this area, ends it there.
+        let refusal = {
+            let state = self.state.read();
+            let refuses = |(start, area): (u64, &Area)| match &area.object {
+                None => Some((start, MapError::Invalid)),
+                Some(_) if area.sharing == Sharing::Shared && area.max_prot.contains(Protection::WRITE) => None,
+                Some(_) => Some((start, MapError::Access)),
+            };
+            state.tree.overlapping(range.clone()).find_map(refuses)
+        };
+        let until = refusal.map_or(range.end, |(start, _)| start.max(range.start));
+        let (pieces, result) = self.objects(&(range.start..until), |_| true);
         for (backing, pages) in pieces {
             if !backing.punch_hole(pages) {
                 return Err(MapError::NotSupported);
             }
         }
-        Ok(())
+        refusal.map_or(result, |(_, error)| Err(error))
     }
 
     /// The objects in a range, to be used without the lock, and whether there were holes.

@@ -26,6 +26,11 @@ impl AddressSpace {
         Ok(areas)
     }
 
+    /// Whether nothing is mapped in `len` bytes at `addr`, pages both.
+    pub fn is_free(&self, addr: u64, len: u64) -> bool {
+        addr.checked_add(len).is_none_or(|end| self.state.read().tree.is_free(addr..end))
+    }
+
     /// The area that holds `addr`.
     pub fn area_at(&self, addr: u64) -> Option<AreaInfo> {
         let state = self.state.read();

@@ -3,7 +3,7 @@
 use core::ops::Range;
 use core::sync::atomic::Ordering::*;
 
-use hal::addr::{HUGE_PAGE_SIZE, PAGE_SIZE};
+use hal::addr::{HUGE_PAGE_SIZE, PAGE_SIZE, USER_END};
 
 use super::area::Area;
 use super::map::{check_commit, fits, page_aligned_len};
@@ -15,27 +15,48 @@ use crate::page_table::gather::Gather;
 use crate::page_table::walk::{Slot, Tables, Visitor};
 
 impl AddressSpace {
-    /// Grows, shrinks or moves a mapping; returns its new address.
+    /// Grows, shrinks or moves a mapping; returns its new address. What is wrong with the numbers is told before what is
+    /// mapped is looked at; a shrinking range may span areas and holes, as on Linux.
     pub fn remap(&self, old: u64, old_len: u64, new_len: u64, how: Remap) -> Result<u64, MapError> {
         if !old.is_multiple_of(PAGE_SIZE) {
             return Err(MapError::Invalid);
         }
         let new_len = page_aligned_len(new_len)?;
+        let old_end = old.wrapping_add(old_len);
+        if matches!(how, Remap::KeepOld(_)) && old_len != new_len {
+            return Err(MapError::Invalid);
+        }
+        if let Remap::Fixed(to) | Remap::KeepOld(Placement::Fixed(to) | Placement::Hint(to)) = how {
+            let is_hint = matches!(how, Remap::KeepOld(Placement::Hint(_)));
+            let misplaced = !(fits(to, new_len) || is_hint && to < USER_END - new_len);
+            if !to.is_multiple_of(PAGE_SIZE) || misplaced || (to < old_end && old < to + new_len) {
+                return Err(MapError::Invalid);
+            }
+        }
         if old_len == 0 {
             return self.duplicate(old, new_len, how);
         }
-        let old_len = page_aligned_len(old_len)?;
-        let old_end = old.checked_add(old_len).ok_or(MapError::Invalid)?;
         let state = &mut *self.state.write();
         let mut gather = self.gather();
         let (_, area) = state.tree.find(old).ok_or(MapError::NotMapped)?;
-        if area.end < old_end {
+        let moves = !matches!(how, Remap::InPlace | Remap::MayMove);
+        // What stays or moves lies in one area; what is cut off need not.
+        let kept_len = old_len.min(new_len);
+        if (moves || new_len > old_len) && area.end - old < kept_len {
             return Err(MapError::NotMapped);
         }
         let (at_area_end, accounted, stack) = (area.end == old_end, area.accounted, area.stack);
-        if matches!(how, Remap::KeepOld(_)) && (old_len != new_len || !area.is_anonymous()) {
-            return Err(MapError::Invalid);
+        if new_len < old_len {
+            let (cut, end) = (old + new_len, old_end);
+            if cut > end || !fits(cut, end - cut) {
+                return Err(MapError::Invalid);
+            }
+            self.unmap_locked(state, cut..end, &mut gather)?;
         }
+        if !moves && new_len <= old_len {
+            return Ok(old);
+        }
+        let old_end = old + kept_len;
         if new_len > old_len {
             let more = new_len - old_len;
             if state.tree.totals.virtual_bytes.saturating_add(more) > state.limits.address_space_bytes {
@@ -47,12 +68,6 @@ impl AddressSpace {
         }
         match how {
             Remap::InPlace | Remap::MayMove => {
-                if new_len <= old_len {
-                    if new_len < old_len {
-                        self.unmap_locked(state, old + new_len..old_end, &mut gather)?;
-                    }
-                    return Ok(old);
-                }
                 let grown = old_end..old + new_len;
                 if at_area_end && fits(old, new_len) && state.tree.is_free(grown.clone()) {
                     grow(state, grown);
@@ -65,23 +80,12 @@ impl AddressSpace {
                 self.relocate(state, old..old_end, to, new_len, OldRange::Unmap, &mut gather)
             }
             Remap::Fixed(to) => {
-                if !to.is_multiple_of(PAGE_SIZE) || !fits(to, new_len) || (to < old_end && old < to + new_len) {
-                    return Err(MapError::Invalid);
-                }
                 self.remove(state, to..to + new_len, Afterwards::Free, &mut gather)?;
-                let moved = old_len.min(new_len);
-                let to = self.relocate(state, old..old + moved, to, new_len, OldRange::Unmap, &mut gather)?;
-                if moved < old_len {
-                    self.unmap_locked(state, old + moved..old_end, &mut gather)?;
-                }
-                Ok(to)
+                self.relocate(state, old..old_end, to, new_len, OldRange::Unmap, &mut gather)
             }
             Remap::KeepOld(placement) => {
                 let to = match placement {
                     Placement::Fixed(to) => {
-                        if !to.is_multiple_of(PAGE_SIZE) || !fits(to, new_len) || (to < old_end && old < to + new_len) {
-                            return Err(MapError::Invalid);
-                        }
                         self.remove(state, to..to + new_len, Afterwards::Free, &mut gather)?;
                         to
                     }
@@ -133,7 +137,9 @@ impl AddressSpace {
         if let Some((backing, pages)) = moved.object_pages(to, to..moved.end) {
             backing.note_mapped(pages);
         }
-        if let Some((backing, pages)) = area.object_pages(old.start, old.clone()) {
+        if afterwards == OldRange::Unmap
+            && let Some((backing, pages)) = area.object_pages(old.start, old.clone())
+        {
             backing.note_unmapped(pages);
         }
         state.tree.insert(to, moved);

@@ -153,6 +153,8 @@ pub enum Advice {
     Collapse,
     /// Fault everything in for reading; errors are reported.
     PopulateRead,
+    /// The same for mlock(2), which takes every area that may be used at all.
+    Lock,
     /// Fault everything in for writing; errors are reported.
     PopulateWrite,
     /// Give the object's pages up (hole punching).

@@ -35,14 +35,14 @@ impl UnixSocket {
 
     /// connect(2): the other end of the connection is made here and waits at the listener.
     pub(super) fn connect_to(&self, to: &UnixAddress, owner: Credentials, patience: Patience) -> FsResult<()> {
+        let listener = address::find(to, self.kind)?;
+        if !matches!(*listener.state.lock(), State::Listening { .. }) {
+            return Err(FsError::ConnectionRefused);
+        }
         match &*self.state.lock() {
             State::Idle => {}
             State::Connected => return Err(FsError::AlreadyConnected),
             State::Listening { .. } => return Err(FsError::Invalid),
-        }
-        let listener = address::find(to)?;
-        if listener.kind != self.kind {
-            return Err(FsError::ProtocolWrongType);
         }
         let me = self.me.upgrade().ok_or(FsError::Invalid)?;
         let end = UnixSocket::new(self.kind, listener.owner);
@@ -98,7 +98,10 @@ impl UnixSocket {
 
     /// The end that bytes go to. Errors: `NotConnected`, `BrokenPipe`, the pending error.
     fn receiver(&self) -> FsResult<Arc<UnixSocket>> {
-        self.pending_error()?;
+        // A stream's broken pipe is told first, and the error stays for the next receive.
+        if self.kind == Kind::SeqPacket {
+            self.pending_error()?;
+        }
         if !self.is_connected() {
             return Err(FsError::NotConnected);
         }
@@ -122,6 +125,9 @@ impl UnixSocket {
         let mut ancillary = arguments.ancillary;
         let mut done = 0;
         let want = source.remaining();
+        if want == 0 {
+            self.receiver()?;
+        }
         while done < want {
             match self.send_piece(source, &mut ancillary, patience) {
                 Ok(0) => break,
@@ -213,6 +219,13 @@ impl UnixSocket {
             return Err(FsError::Invalid);
         }
         let mut received = Received::default();
+        if sink.remaining() == 0 {
+            // Nothing is asked for, but there must be something (Linux: `sock_rcvlowat`).
+            return match self.inbox.wait(patience, || self.end_of_stream())? {
+                Some(Err(error)) => Err(error),
+                _ => Ok(received),
+            };
+        }
         while sink.remaining() > 0 {
             let turn = self.inbox.reading.lock();
             let moved = self.move_bytes(sink, flags, &mut received);
@@ -308,6 +321,8 @@ impl UnixSocket {
             return Err(FsError::NotConnected);
         }
         loop {
+            // Of messages an error comes before what arrived.
+            self.pending_error()?;
             let turn = self.inbox.reading.lock();
             if let Some(packet) = self.inbox.pop() {
                 return self.give_message(packet, sink, flags);
@@ -315,6 +330,10 @@ impl UnixSocket {
             drop(turn);
             match self.inbox.wait(patience, || self.end_of_stream())? {
                 None => {}
+                // Only who waits learns that no datagram will come.
+                Some(Ok(())) if self.kind == Kind::Datagram && matches!(patience, Patience::None) => {
+                    return Err(FsError::WouldBlock);
+                }
                 Some(Ok(())) => return Ok(Received::default()),
                 Some(Err(error)) => return Err(error),
             }

@@ -20,10 +20,7 @@ impl UnixSocket {
             self.source.notify(Readiness::WRITE);
             return Ok(());
         };
-        let target = address::find(name)?;
-        if target.kind != Kind::Datagram {
-            return Err(FsError::ProtocolWrongType);
-        }
+        let target = address::find(name, self.kind)?;
         self.may_send_to(&target)?;
         *self.peer.lock() = Some(Peer { socket: Arc::downgrade(&target), credentials: owner, name: name.clone() });
         *self.state.lock() = State::Connected;
@@ -56,15 +53,20 @@ impl UnixSocket {
         }
         let target = match &arguments.to {
             Some(to) => {
-                let target = address::find(Self::unix(to)?)?;
-                if target.kind != Kind::Datagram {
-                    return Err(FsError::ProtocolWrongType);
-                }
+                let target = address::find(Self::unix(to)?, self.kind)?;
                 self.may_send_to(&target)?;
                 target
             }
             None if !self.is_connected() => return Err(FsError::NotConnected),
-            None => self.peer_socket().ok_or(FsError::ConnectionRefused)?,
+            None => match self.peer_socket().filter(|peer| !peer.closed.load(Ordering::Acquire)) {
+                Some(peer) => peer,
+                None => {
+                    // Told once; then there is no destination any more.
+                    *self.peer.lock() = None;
+                    *self.state.lock() = State::Idle;
+                    return Err(FsError::ConnectionRefused);
+                }
+            },
         };
         let limit = self.options.send_buffer() as usize;
         let want = source.remaining();

@@ -158,7 +158,7 @@ impl UnixSocket {
         if self.closed.swap(true, Ordering::AcqRel) {
             return;
         }
-        address::give_back(&self.name(), self);
+        address::give_back(&self.name(), self.kind, self);
         let state = core::mem::replace(&mut *self.state.lock(), State::Idle);
         if let State::Listening { waiting, .. } = state {
             for connection in &waiting {
@@ -203,12 +203,13 @@ impl Socket for UnixSocket {
     fn bind(&self, address: &Address) -> FsResult<()> {
         let address = Self::unix(address)?;
         if !matches!(self.name(), UnixAddress::Unnamed) {
-            return Err(FsError::Invalid);
+            // "Any name" is satisfied by the one it has.
+            return if matches!(address, UnixAddress::Unnamed) { Ok(()) } else { Err(FsError::Invalid) };
         }
         let name = match address {
-            UnixAddress::Unnamed => address::take_any(&self.me)?,
+            UnixAddress::Unnamed => address::take_any(self.kind, &self.me)?,
             named => {
-                address::take(named, &self.me)?;
+                address::take(named, self.kind, &self.me)?;
                 named.clone()
             }
         };
@@ -271,7 +272,8 @@ impl Socket for UnixSocket {
     }
     fn peer_address(&self) -> FsResult<Address> {
         let peer = self.peer().filter(|_| self.is_connected()).ok_or(FsError::NotConnected)?;
-        Ok(Address::Unix(peer.name))
+        // A peer that got its name later shows it.
+        Ok(Address::Unix(peer.socket.upgrade().map_or(peer.name, |socket| socket.name())))
     }
     fn peer_credentials(&self) -> Option<Credentials> {
         self.peer().map(|peer| peer.credentials)
@@ -286,7 +288,7 @@ impl Socket for UnixSocket {
         if self.is_listening() {
             return Err(FsError::Invalid);
         }
-        Ok(self.inbox.pending(self.kind == Kind::Stream))
+        Ok(self.inbox.pending(self.kind != Kind::Datagram))
     }
     fn poll(&self) -> Readiness {
         let mut ready = self.hangup();

@@ -74,6 +74,8 @@ extern const struct family memory, files, descriptors, signals, futexes, timing;
 
 /* A descriptor: mostly of 3 to 15. */
 int descriptor(void);
+/* Whether it is one of Linux's nameless objects: "eventpoll", "eventfd". */
+int descriptor_is(int fd, const char *what);
 /* A byte that names the call. */
 uint8_t stamp(void);
 /* A file offset or length: mostly small, sometimes odd. */

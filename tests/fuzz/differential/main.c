@@ -89,6 +89,12 @@ int descriptor(void) {
     }
     return fd;
 }
+int descriptor_is(int fd, const char *what) {
+    char path[64], target[64] = "", wanted[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    snprintf(wanted, sizeof wanted, "anon_inode:[%s]", what);
+    return readlink(path, target, sizeof target - 1) > 0 && !strcmp(target, wanted);
+}
 uint8_t stamp(void) { return (uint8_t)('A' + call_index % 57); }
 long small_offset(void) {
     if (once_in(20)) return PICK(-1, 1L << 31, 1L << 40, INT64_MAX, INT64_MIN, 70000, 65536);
@@ -96,7 +102,7 @@ long small_offset(void) {
 }
 char *pointer(void) {
     if (once_in(12)) {
-        long bad = PICK(0, 16, 0x800000000000, -4096, -1, 0x7ffffffff000);
+        long bad = PICK(0, 16, 0x800000000000, -4096, -1);
         say("%#lx", bad);
         return (char *)bad;
     }

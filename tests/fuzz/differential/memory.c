@@ -9,6 +9,7 @@ static const struct name protections[] = {N(PROT_NONE),
                                           N(PROT_WRITE),
                                           N(PROT_READ | PROT_WRITE | PROT_EXEC)};
 
+static int locked;
 static long pages(void) { return 1 + (once_in(3) ? below(REGION_PAGES) : below(4)); }
 static long start(void) { return below(REGION_PAGES); }
 
@@ -49,6 +50,9 @@ static void do_mmap(void) {
     if (place == MAP_FIXED && length > REGION_PAGES * (size_t)PAGE && length < 1UL << 47) place = 0;
     say(", %s, %s|%s|%s%s, %d, %#lx)", protection_text, kind_text, place_text, more_text,
         is_anonymous ? "|MAP_ANONYMOUS" : "", fd, offset);
+    /* Since 6.16 nameless objects refuse to be executed before they refuse to be mapped. */
+    struct stat status;
+    if (!is_anonymous && (fstat(fd, &status) || !S_ISREG(status.st_mode))) protection &= ~PROT_EXEC;
     long flag = kind | place | rest | (is_anonymous ? MAP_ANONYMOUS : 0);
     char *got = mmap(address, length, protection, flag, fd, offset);
     if (got == MAP_FAILED) {
@@ -100,9 +104,16 @@ static void do_mremap(void) {
     if (new_length <= REGION_PAGES * (size_t)PAGE && first * PAGE + (long)new_length > REGION_PAGES * PAGE)
         first = 0;
     /* Since Linux 6.17 a move may span areas; the guest reports 6.1: EFAULT. A page is of one. */
-    if (flag & MREMAP_FIXED && (length + PAGE - 1) / PAGE * PAGE == new_length) length = new_length = PAGE;
+    if (flag & (MREMAP_FIXED | MREMAP_DONTUNMAP) && (length + PAGE - 1) / PAGE * PAGE == new_length)
+        length = new_length = PAGE;
+    /* Which neighbours are one area depends on how they came to be, on Linux. */
+    if (length < 1UL << 47 && length > PAGE && (flag & MREMAP_FIXED || new_length > length)) length = PAGE;
+    /* Linux empties the target before it finds that such a length cannot be. */
+    if (flag & MREMAP_FIXED && length >= 1UL << 47) length = PAGE;
     char *target = REGION + first * PAGE + (once_in(30) ? 100 : 0);
-    say(" now %#lx, %#lx, %s, R+%#lx)", length, new_length, text, target - REGION);
+    /* Without MREMAP_FIXED it is a hint. */
+    if (flag & MREMAP_DONTUNMAP && !(flag & MREMAP_FIXED)) target = NULL;
+    say(" now %#lx, %#lx, %s, R+%#lx)", length, new_length, text, target ? target - REGION : 0);
     /* In place the region's end must hold; growth behind it is another's memory. */
     if (!(flag & MREMAP_FIXED) && new_length < 1UL << 47 &&
         address + new_length > REGION + REGION_PAGES * PAGE) {
@@ -131,6 +142,9 @@ static void do_madvise(void) {
     say("madvise(");
     range(&address, &length);
     long advice = CHOOSE(advices, &text);
+    /* Linux refuses to discard what is locked; locks are not kept here. */
+    if (locked && (advice == MADV_DONTNEED || advice == MADV_REMOVE || advice == MADV_COLD))
+        advice = MADV_NORMAL, text = "MADV_NORMAL";
     say(", %s)", text);
     result(madvise(address, length, advice));
 }
@@ -154,6 +168,9 @@ static void do_msync(void) {
     say("msync(");
     range(&address, &length);
     long flag = PICK(MS_ASYNC, MS_SYNC, MS_INVALIDATE, MS_SYNC | MS_ASYNC, MS_SYNC | MS_INVALIDATE, 0, 64);
+    /* Linux refuses to invalidate what is locked; nothing is ever written out here, and locks are not kept.
+     */
+    if (locked) flag &= ~MS_INVALIDATE;
     say(", %ld)", flag);
     result(msync(address, length, flag));
 }
@@ -161,6 +178,7 @@ static void do_mlock(void) {
     char *address;
     size_t length;
     int is_lock = once_in(2);
+    locked |= is_lock;
     say("%s(", is_lock ? "mlock" : "munlock");
     range(&address, &length);
     say(")");
@@ -230,11 +248,11 @@ static void do_maps(void) {
     unsigned long last_end = 0, last_offset = 0;
     char last_mode[8] = "";
     for (char *at = text, *next; (next = strchr(at, '\n')); at = next + 1) {
-        unsigned long from, to, offset;
+        unsigned long from, to, offset, inode;
         char mode[8];
-        if (sscanf(at, "%lx-%lx %7s %lx", &from, &to, mode, &offset) != 4) continue;
+        if (sscanf(at, "%lx-%lx %7s %lx %*s %lu", &from, &to, mode, &offset, &inode) != 5) continue;
         if (from < (unsigned long)REGION || to > (unsigned long)REGION + REGION_PAGES * PAGE) continue;
-        int is_anonymous = mode[3] == 'p' && offset == 0;
+        int is_anonymous = mode[3] == 'p' && inode == 0;
         int joins = from == last_end && !strcmp(mode, last_mode) &&
                     (is_anonymous ? last_offset == 0 : offset == last_offset);
         if (!joins) say(" %lx%s", (from - (unsigned long)REGION) / PAGE, mode);
@@ -251,6 +269,11 @@ static void do_copy(void) {
     if (fd < 3) fd = 3;
     say("%s(%d, ", names[kind], fd);
     char *at = pointer();
+    /* Since 6.9 a counter takes 8 bytes and no more; an epoll refuses before it looks at the address. */
+    if (descriptor_is(fd, "eventfd") || descriptor_is(fd, "eventpoll")) fd = -1;
+    /* Linux's tmpfs grows a file by the write that it refuses with EFAULT. */
+    uint8_t byte;
+    if (kind & 1 && !try_access(at, 0, 0, &byte)) fd = -1;
     say(", %ld, %ld)", count, offset);
     if (at >= REGION && at < REGION + REGION_PAGES * PAGE && at + count > REGION + REGION_PAGES * PAGE)
         count = REGION + REGION_PAGES * PAGE - at;
@@ -275,6 +298,7 @@ static void do_memfd(void) {
 }
 
 static void begin(void) {
+    locked = 0;
     munlockall();
     munmap(REGION, REGION_PAGES * PAGE);
 }

@@ -125,8 +125,8 @@ static void do_read_time(void) {
     }
 }
 static void do_limit(void) {
-    static const struct name limits[] = {  N(RLIMIT_MSGQUEUE), N(RLIMIT_NICE),
-                                         N(RLIMIT_RTPRIO), {16, "16"},         {-1, "-1"}};
+    static const struct name limits[] = {
+        N(RLIMIT_MSGQUEUE), N(RLIMIT_NICE), N(RLIMIT_RTPRIO), {16, "16"}, {-1, "-1"}};
     const char *text;
     long limit = CHOOSE(limits, &text), soft = PICK(0, 5, 100), hard = PICK(50, 100, 1000);
     struct rlimit old = {7, 7}, new = {soft, hard};

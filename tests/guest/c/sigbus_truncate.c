@@ -35,6 +35,11 @@ static void run(int fd, int flags) {
     TRY(ftruncate(fd, 16 * PAGE));
     touch(10 * PAGE + 7, 0);
     touch(2 * PAGE + 7, 0);
+    /* What is reserved behind the end is not to be seen. */
+    TRY(ftruncate(fd, PAGE));
+    TRY(fallocate(fd, FALLOC_FL_KEEP_SIZE, 4 * PAGE, 2 * PAGE));
+    touch(4 * PAGE, 0);
+    touch(5 * PAGE, 1);
     munmap(p, 16 * PAGE);
 }
 int main(void) {

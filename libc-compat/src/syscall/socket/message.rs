@@ -14,6 +14,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use fs::{Blocking, FsError, Sink, Source};
 use linux_raw_sys::net as codes;
+use net::unix::UnixAddress;
 use net::{Address, Ancillary, Credentials, Family, Kind, ReceiveFlags, Received, SendArguments, Socket};
 
 const MSG_OOB: u32 = codes::MSG_OOB;
@@ -73,6 +74,7 @@ fn blocking(handle: &Handle, flags: u32) -> Blocking {
 
 /// The destination behind a pointer, if one is given.
 fn destination(call: &Call<'_>, handle: &Handle, pointer: u64, len: i32) -> Result<Option<Address>, Errno> {
+    let socket = handle.socket();
     if pointer == 0 {
         return Ok(None);
     }
@@ -80,10 +82,14 @@ fn destination(call: &Call<'_>, handle: &Handle, pointer: u64, len: i32) -> Resu
     if bytes.is_empty() {
         return Ok(None);
     }
-    let socket = handle.socket();
-    if is_inet(socket) && socket.kind() == Kind::Stream {
-        // A connection has its destination.
+    if socket.kind() == Kind::SeqPacket {
         return Ok(None);
+    }
+    match socket.kind() {
+        // A connection has its destination; a UNIX stream refuses another one, whatever it is.
+        Kind::Stream if is_inet(socket) => return Ok(None),
+        Kind::Stream => return Ok(Some(Address::Unspecified)),
+        _ => {}
     }
     match resolve(&call.process().files, decode_for(&**socket, &bytes)?)? {
         Address::Unspecified if socket.family() == Family::Inet => Err(Errno::EAFNOSUPPORT),
@@ -133,6 +139,9 @@ fn send_message(call: &Call<'_>, handle: &Handle, header: &MessageHeader, flags:
         return Err(Errno::EMSGSIZE);
     }
     let to = destination(call, handle, header.name, header.name_len)?;
+    if handle.socket().kind() == Kind::SeqPacket {
+        handle.socket().peer_address()?;
+    }
     let ancillary = read_control(call, handle, header)?;
     let mut buffers = UserVec::read(header.iov, header.iov_len)?;
     send(call, handle, &mut buffers, SendArguments { to, ancillary, ..SendArguments::default() }, flags)
@@ -179,7 +188,7 @@ fn read_files(call: &Call<'_>, data: &[u8], ancillary: &mut Ancillary) -> Result
         return Err(Errno::EINVAL);
     }
     for fd in numbers {
-        ancillary.files.push(call.process().files.get(fd)?);
+        ancillary.files.push(call.process().files.get_any(fd)?);
     }
     Ok(())
 }
@@ -198,7 +207,10 @@ fn read_credentials(call: &Call<'_>, data: &[u8]) -> Result<Credentials, Errno> 
 fn receive(handle: &Handle, sink: &mut dyn Sink, flags: u32) -> Result<Received, Errno> {
     let urgent = flags & MSG_OOB != 0;
     if urgent && !is_inet(handle.socket()) {
-        return Err(Errno::EINVAL);
+        if handle.socket().kind() == Kind::SeqPacket {
+            handle.socket().peer_address()?;
+        }
+        return Err(if handle.socket().kind() == Kind::Stream { Errno::EINVAL } else { Errno::EOPNOTSUPP });
     }
     if flags & MSG_ERRQUEUE != 0 {
         // Nothing here reports errors so.
@@ -240,8 +252,13 @@ pub fn recvfrom(call: &mut Call<'_>) -> SysResult {
     if call.arg(4) != 0 {
         match &received.from {
             Some(from) => write_address(from, call.ptr(4), call.ptr(5))?,
-            // A connection has no sender's address: length 0.
-            None => call.ptr::<i32>(5).write(0)?,
+            // A UNIX connection has one sender, TCP's has none to tell: length 0.
+            None => match handle.socket().peer_address() {
+                Ok(Address::Unix(name)) if !matches!(name, UnixAddress::Unnamed) => {
+                    write_address(&Address::Unix(name), call.ptr(4), call.ptr(5))?
+                }
+                _ => call.ptr::<i32>(5).write(0)?,
+            },
         }
     }
     Ok(length(&received, call.uint(3)))

@@ -13,7 +13,7 @@
 use super::Clock;
 use crate::Errno;
 use crate::process::Process;
-use crate::signal::info::{SI_KERNEL, SigInfo};
+use crate::signal::info::{SI_KERNEL, SigInfo, TimerKey};
 use crate::signal::{job, send};
 use crate::syscall::time;
 use alloc::boxed::Box;
@@ -70,6 +70,8 @@ struct State {
     is_pending: bool,
     overrun: u32,
     is_deleted: bool,
+    /// How often it was set: see [`TimerKey`].
+    setting: u64,
     /// CPU clocks: what the clock showed at the last look, and how long to wait if it stood still.
     last_seen_ns: u64,
     pause_ns: u64,
@@ -134,6 +136,7 @@ impl PosixTimer {
         let old = setting(&state, now);
         state.deadline = deadline;
         state.interval_ns = interval_ns;
+        state.setting += 1;
         state.is_pending = false;
         state.overrun = 0;
         state.last_seen_ns = now;
@@ -197,8 +200,9 @@ impl PosixTimer {
             return;
         }
         let waits_for_delivery = self.expire(&mut state, now);
+        let setting = state.setting;
         drop(state);
-        self.send(waits_for_delivery);
+        self.send(waits_for_delivery, setting);
     }
 
     /// The deadline passed: what comes next. Whether the timer now waits for its signal's delivery.
@@ -231,7 +235,7 @@ impl PosixTimer {
         missed
     }
 
-    fn send(&self, waits_for_delivery: bool) {
+    fn send(&self, waits_for_delivery: bool, setting: u64) {
         let Some(process) = self.process.upgrade() else { return };
         let sent = match self.notify {
             Notify::Nothing => return,
@@ -241,7 +245,8 @@ impl PosixTimer {
                 return;
             }
             Notify::Signal { signo, target, value } => {
-                let info = SigInfo::timer(signo, self.id, value.unwrap_or(self.id.into()), self.id + 1);
+                let info =
+                    SigInfo::timer(signo, self.id, value.unwrap_or(self.id.into()), TimerKey { id: self.id, setting });
                 let thread = if let Target::Thread(tid) = target { Some(tid) } else { None };
                 if send::drops(&process, thread, signo) {
                     // SIGCONT continues also where it is not caught.
@@ -264,11 +269,12 @@ impl PosixTimer {
         }
     }
 
-    /// Its signal is being delivered: arms it for the next period and returns the overrun.
-    fn delivered(&self) -> Option<u32> {
+    /// Its signal is being delivered: arms it for the next period and returns the overrun. `None`: it was set anew or
+    /// deleted since, and the signal is not to come any more (as on Linux from 6.13 on).
+    fn delivered(&self, setting: u64) -> Option<u32> {
         let now = self.now_ns();
         let mut state = self.state.lock();
-        if !state.is_pending || state.is_deleted {
+        if !state.is_pending || state.is_deleted || state.setting != setting {
             return None;
         }
         state.is_pending = false;
@@ -349,7 +355,7 @@ impl ProcessTimers {
         self.table.lock().timers.get(&id).cloned()
     }
 
-    /// Deletes a timer; a signal of it that is pending stays so.
+    /// Deletes a timer; a signal of it that is pending is dropped when it is its turn.
     pub fn delete(&self, id: u32) -> Result<(), Errno> {
         let timer = self.table.lock().timers.remove(&id).ok_or(Errno::EINVAL)?;
         timer.delete();
@@ -371,12 +377,15 @@ impl ProcessTimers {
         Ok(self.table.lock().interval_timers[which].get_or_insert(new).clone())
     }
 
-    /// A signal is being delivered: if a timer sent it, the timer goes on, and the overrun goes into `info`.
+    /// A signal is being delivered: if a timer sent it, the timer goes on, and the overrun goes into `info`. False: the
+    /// timer was set anew or deleted since, and nobody is to see the signal.
     #[inline]
-    pub fn note_delivered(&self, info: &mut SigInfo) {
-        let Some(key) = info.timer_key() else { return };
-        let overrun = self.get(key - 1).and_then(|timer| timer.delivered()).unwrap_or(0);
+    #[must_use]
+    pub fn note_delivered(&self, info: &mut SigInfo) -> bool {
+        let Some(key) = info.timer_key() else { return true };
+        let Some(overrun) = self.get(key.id).and_then(|timer| timer.delivered(key.setting)) else { return false };
         info.set_timer_overrun(overrun);
+        true
     }
 
     /// The process ends: every timer goes.
