@@ -1,8 +1,10 @@
 //! The command line: `demitasse [OPTIONS] app.jar [ARGS]`.
 
+use crate::cache::Cache;
 use crate::failure::{Failure, Reason};
+use crate::machine::Qemu;
 use crate::session::{Options, Outcome};
-use crate::{interrupt, progress, session};
+use crate::{interrupt, progress, session, switch};
 use clap::{CommandFactory, Parser};
 use std::ffi::OsString;
 use std::path::Path;
@@ -95,6 +97,10 @@ fn explain(error: &clap::Error) -> ExitCode {
 
 /// Builds what is missing and runs the program; `None` if there was only something to build.
 fn run(arguments: &Arguments) -> Result<Option<session::ProgramResult>, Failure> {
+    if let Some(socket) = &arguments.switch {
+        let qemu = Qemu::find(&Cache::open()?)?;
+        return switch::run(&qemu.program, socket, &arguments.publish).map(|()| None);
+    }
     let plan = plan::Plan::new(arguments)?;
     let Some(ready) = plan.prepare()? else {
         return Ok(None);

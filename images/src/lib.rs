@@ -20,7 +20,8 @@
 //! * what to run: [`cli`], [`program`], [`jar`], [`jdk`], [`size`]
 //! * what it needs: [`closure`] (with [`elf`], [`ldcache`]), [`system`], [`tree`]
 //! * images: [`layers`], [`cache`], [`mkfs`], [`kernel`] (with [`ksyms`]), [`bundle`]
-//! * running: [`machine`] (the QEMU command), [`accel`], [`session`] (with [`ports`], [`pump`], [`collect`]), [`symbolize`]
+//! * running: [`machine`] (the QEMU command), [`accel`], [`session`] (with [`ports`], [`pump`], [`collect`]), [`symbolize`],
+//!   [`switch`]
 //! * for all: [`failure`], [`interrupt`], [`progress`]
 
 pub mod accel;
@@ -47,6 +48,7 @@ pub mod progress;
 pub mod pump;
 pub mod session;
 pub mod size;
+pub mod switch;
 pub mod symbolize;
 pub mod system;
 pub mod tree;

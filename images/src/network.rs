@@ -1,6 +1,6 @@
 //! The machine's network as the user describes it, and as QEMU is told.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
 /// How the machine is connected.
@@ -23,6 +23,13 @@ pub enum Network {
         /// The socket's path.
         path: std::path::PathBuf,
     },
+    /// A virtual switch of this computer: see [`crate::switch`].
+    Switch {
+        /// Its socket.
+        path: std::path::PathBuf,
+        /// From which the machine's own address comes: no two machines at a switch may have the same.
+        name: String,
+    },
 }
 
 impl FromStr for Network {
@@ -33,7 +40,10 @@ impl FromStr for Network {
             "none" => return Ok(Network::None),
             _ => {}
         }
-        let tap = text.strip_prefix("tap=").ok_or("expected user, tap=NAME[,queues=N] or none")?;
+        if let Some(path) = text.strip_prefix("switch=").filter(|path| !path.is_empty()) {
+            return Ok(Network::Switch { path: path.into(), name: String::new() });
+        }
+        let tap = text.strip_prefix("tap=").ok_or("expected user, tap=NAME[,queues=N], switch=SOCKET or none")?;
         let (name, queues) = match tap.split_once(",queues=") {
             Some((name, count)) => {
                 let count = count.parse().ok().filter(|count| (1..=16).contains(count));
@@ -57,6 +67,8 @@ pub struct Publish {
     pub address: Option<IpAddr>,
     /// Its port.
     pub host: u16,
+    /// Which machine, where there are several: at a switch.
+    pub machine: Option<Ipv4Addr>,
     /// The guest's port.
     pub guest: u16,
     /// UDP instead of TCP.
@@ -66,7 +78,7 @@ pub struct Publish {
 impl FromStr for Publish {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let expected = "expected [ADDRESS:]HOSTPORT:GUESTPORT[/udp], for example 8080:80";
+        let expected = "expected [ADDRESS:]HOSTPORT:[GUESTADDRESS:]GUESTPORT[/udp], for example 8080:80";
         let (ports, is_udp) = match text.split_once('/') {
             Some((ports, "udp")) => (ports, true),
             Some((ports, "tcp")) => (ports, false),
@@ -78,15 +90,19 @@ impl FromStr for Publish {
             _ => Err(format!("\"{text}\" is no port from 1 to 65535; {expected}")),
         };
         let (host, guest) = ports.rsplit_once(':').ok_or(expected)?;
+        let (host, machine) = match host.rsplit_once(':') {
+            Some((rest, machine)) if machine.contains('.') => (rest, Some(machine.parse().map_err(|_| expected)?)),
+            _ => (host, None),
+        };
         let (address, host) = match host.rsplit_once(':') {
             Some((address, host)) => {
                 // QEMU forwards IPv4 only.
-                let address = address.parse::<std::net::Ipv4Addr>();
+                let address = address.parse::<Ipv4Addr>();
                 (Some(IpAddr::V4(address.map_err(|_| expected)?)), host)
             }
             None => (None, host),
         };
-        Ok(Publish { address, host: port(host)?, guest: port(guest)?, is_udp })
+        Ok(Publish { address, host: port(host)?, machine, guest: port(guest)?, is_udp })
     }
 }
 
@@ -97,17 +113,17 @@ pub(crate) fn arguments(network: &Network, publish: &[Publish], device: &str, is
     match network {
         Network::None => Vec::new(),
         Network::User => {
-            let mut netdev = "user,id=net".to_string();
-            for entry in publish {
-                let kind = if entry.is_udp { "udp" } else { "tcp" };
-                let address = entry.address.map_or("127.0.0.1".to_string(), |address| address.to_string());
-                netdev.push_str(&format!(",hostfwd={kind}:{address}:{}-:{}", entry.host, entry.guest));
-            }
-            vec![["-netdev".into(), netdev], ["-device".into(), format!("{device},netdev=net{rom}")]]
+            vec![["-netdev".into(), user("net", publish)], ["-device".into(), format!("{device},netdev=net{rom}")]]
         }
         Network::Frames { path } => {
             let netdev = format!("stream,id=net,server=off,addr.type=unix,addr.path={}", path.display());
             vec![["-netdev".into(), netdev], ["-device".into(), format!("{device},netdev=net{rom}")]]
+        }
+        Network::Switch { path, name } => {
+            let path = path.to_string_lossy().replace(',', ",,");
+            let netdev = format!("stream,id=net,server=off,addr.type=unix,addr.path={path}");
+            let mac = mac_of(name);
+            vec![["-netdev".into(), netdev], ["-device".into(), format!("{device},netdev=net,mac={mac}{rom}")]]
         }
         Network::Tap { name, queues } => {
             let (many, vectors) = match queues {
@@ -122,7 +138,19 @@ pub(crate) fn arguments(network: &Network, publish: &[Publish], device: &str, is
     }
 }
 
-/// An address of its own for the guest at each tap: QEMU's default is the same for all.
+/// QEMU's user network `id` with its published ports.
+pub(crate) fn user(id: &str, publish: &[Publish]) -> String {
+    let mut netdev = format!("user,id={id}");
+    for entry in publish {
+        let kind = if entry.is_udp { "udp" } else { "tcp" };
+        let address = entry.address.map_or("127.0.0.1".to_string(), |address| address.to_string());
+        let machine = entry.machine.map(|address| address.to_string()).unwrap_or_default();
+        netdev.push_str(&format!(",hostfwd={kind}:{address}:{}-{machine}:{}", entry.host, entry.guest));
+    }
+    netdev
+}
+
+/// An address of its own for the guest at each tap or switch: QEMU's default is the same for all.
 fn mac_of(name: &str) -> String {
     use sha2::{Digest, Sha256};
     let host = std::fs::read("/etc/machine-id").unwrap_or_default();
@@ -140,7 +168,10 @@ mod tests {
         assert_eq!("none".parse(), Ok(Network::None));
         assert_eq!("tap=t0".parse(), Ok(Network::Tap { name: "t0".into(), queues: 1 }));
         assert_eq!("tap=t0,queues=4".parse(), Ok(Network::Tap { name: "t0".into(), queues: 4 }));
-        for bad in ["", "bridge", "tap", "tap=", "tap=a/b", "tap=t0,queues=0", "tap=t0,queues=17", "tap=a,b=c"] {
+        assert_eq!("switch=a,b".parse(), Ok(Network::Switch { path: "a,b".into(), name: String::new() }));
+        for bad in
+            ["", "bridge", "switch=", "tap", "tap=", "tap=a/b", "tap=t0,queues=0", "tap=t0,queues=17", "tap=a,b=c"]
+        {
             assert!(bad.parse::<Network>().is_err(), "{bad}");
         }
     }
@@ -151,9 +182,25 @@ mod tests {
         let lines = arguments(&Network::User, &publish, "virtio-net-pci", true);
         let forwards = "hostfwd=tcp:127.0.0.1:18080-:8080,hostfwd=udp:127.0.0.1:53-:5353,hostfwd=tcp:0.0.0.0:80-:80";
         assert_eq!(lines[0][1], format!("user,id=net,{forwards}"));
-        for bad in ["", "80", "0:80", "80:0", "80:65536", "x:80", "80:80/sctp", "a:80:80", "1:2:3:4", ":80", "80:"] {
+        let ring: Vec<Publish> = ["9042:10.0.2.11:9042", "127.0.0.2:1:10.0.2.12:2"].map(|t| t.parse().unwrap()).into();
+        let forwards = "hostfwd=tcp:127.0.0.1:9042-10.0.2.11:9042,hostfwd=tcp:127.0.0.2:1-10.0.2.12:2";
+        assert_eq!(user("u", &ring), format!("user,id=u,{forwards}"));
+        for bad in
+            ["", "80", "1:2.3:4", "0:80", "80:0", "80:65536", "x:80", "80:80/sctp", "a:80:80", "1:2:3:4", ":80", "80:"]
+        {
             assert!(bad.parse::<Publish>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn machines_at_a_switch_have_addresses_of_their_own() {
+        let at = |name: &str| {
+            let network = Network::Switch { path: "/a,b".into(), name: name.into() };
+            arguments(&network, &[], "virtio-net-pci", true)
+        };
+        assert!(at("1")[0][1].ends_with("addr.path=/a,,b"));
+        assert_ne!(at("1")[1][1], at("2")[1][1]);
+        assert_eq!(at("1"), at("1"));
     }
 
     #[test]

@@ -54,16 +54,22 @@ pub struct Arguments {
     #[arg(long, value_name = "ARG", allow_hyphen_values = true, help_heading = "The machine")]
     pub qemu_arg: Vec<OsString>,
 
-    /// The machine's network: user (QEMU's own, no rights needed), tap=NAME[,queues=N] (an existing tap device), or none
-    /// [default: user with --publish or --ip, else none]
+    /// The machine's network: user (QEMU's own, no rights needed), tap=NAME[,queues=N] (an existing tap device),
+    /// switch=SOCKET (with other machines at the switch of another run's --switch), or none [default: user with --publish or
+    /// --ip, else none]
     #[arg(long, value_name = "KIND", help_heading = "The network")]
     pub net: Option<Network>,
-    /// Lead a port of this computer's loopback (or of ADDRESS) to a port of the program (repeatable; with --net user)
-    #[arg(long, value_name = "[ADDRESS:]HOST:GUEST[/udp]", help_heading = "The network")]
+    /// Lead a port of this computer's loopback (or of ADDRESS) to a port of the program (repeatable; with --net user; with
+    /// --switch to the machine that has the address MACHINE there)
+    #[arg(long, value_name = "[ADDRESS:]HOST:[MACHINE:]GUEST[/udp]", help_heading = "The network")]
     pub publish: Vec<Publish>,
     /// Fixed address ADDR/LEN[,gw=ADDR][,dns=ADDR] instead of DHCP (IPv4) or router advertisements (IPv6)
     #[arg(long, value_name = "ADDR/LEN", help_heading = "The network")]
     pub ip: Vec<wire::FixedAddress>,
+    /// Run nothing, but be a switch that connects machines (their --net switch=SOCKET, with an --ip within 10.0.2.0/24 each) with
+    /// each other, with what this computer reaches (10.0.2.2), and with published ports; until Ctrl-C
+    #[arg(long, value_name = "SOCKET", conflicts_with_all = ["net", "ip", "exec", "class_path", "command", "volume"], help_heading = "The network")]
+    pub switch: Option<PathBuf>,
 
     /// File or directory of this computer to take along, and where the program finds it (repeatable)
     #[arg(long, value_name = "HOST[:GUEST]", help_heading = "Files")]
@@ -127,6 +133,8 @@ Examples:
   run-java.sh --add data:/data --get /tmp/out.jfr app.jar
   run-java.sh --volume data.img,size=20G:/data app.jar
   run-java.sh --publish 18080:8080 server.jar
+  run-java.sh --switch net.sock --publish 9042:10.0.2.11:9042
+  run-java.sh --net switch=net.sock --ip 10.0.2.11/24 node.jar
   run-java.sh --exec /bin/ls -l /
   run-java.sh --build-only --output app.img app.jar
   source <(run-java.sh --completion bash)

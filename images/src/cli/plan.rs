@@ -179,7 +179,14 @@ impl<'a> Plan<'a> {
 fn network(arguments: &Arguments) -> Network {
     let is_needed = !arguments.publish.is_empty() || !arguments.ip.is_empty();
     let default = if is_needed { Network::User } else { Network::None };
-    arguments.net.clone().unwrap_or(default)
+    match arguments.net.clone().unwrap_or(default) {
+        // By its address, so that it is the same machine for the others after its next start.
+        Network::Switch { path, .. } => {
+            let name = arguments.ip.iter().map(|ip| ip.address.to_string()).collect::<Vec<_>>().join(" ");
+            Network::Switch { path, name }
+        }
+        network => network,
+    }
 }
 
 /// What does not go together.
@@ -187,6 +194,24 @@ fn check_network(arguments: &Arguments) -> Result<(), Failure> {
     let network = network(arguments);
     if !arguments.publish.is_empty() && network != Network::User {
         return Err(Failure::usage("--publish works with --net user only; at a tap the guest's ports are its own"));
+    }
+    if let Network::Switch { path, .. } = &network {
+        if arguments.ip.is_empty() {
+            return Err(Failure::usage(
+                "--net switch= needs --ip: the switch gives no two machines addresses of their own",
+            ));
+        }
+        if !path.exists() {
+            let path = path.display();
+            return Err(Failure::usage(format!(
+                "--net switch={path}: no such socket; start run-java.sh --switch {path}"
+            )));
+        }
+    }
+    if arguments.publish.iter().any(|entry| entry.machine.is_some()) {
+        return Err(Failure::usage(
+            "--publish HOST:MACHINE:GUEST belongs to --switch; a machine alone needs no address there",
+        ));
     }
     if network == Network::None && !arguments.ip.is_empty() {
         return Err(Failure::usage("--ip needs a network: leave --net none out"));
