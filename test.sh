@@ -57,7 +57,7 @@ step() {
 
 # The status of cargo, not of tee.
 cargo_tests() {
-    { cargo test --workspace --no-fail-fast 2>&1; echo "$?" >"$target/cargo-test.status"; } | tee "$target/cargo-test.log"
+    { cargo test --workspace --features fs/volumes --no-fail-fast 2>&1; echo "$?" >"$target/cargo-test.status"; } | tee "$target/cargo-test.log"
     [ "$(cat "$target/cargo-test.status")" = 0 ]
 }
 

@@ -6,18 +6,11 @@
 #   HEAP=1g        Java's heap, of 3 GiB of memory
 #   OPTIONS="..."  further options of run-java.sh
 . "$(dirname "$0")/../common.sh"
+. "$here/node.sh"
 port=${PORT:-9042}
-volume=${VOLUME:-$cache/data.img}
 heap=${HEAP:-1g}
 jars
 
-# A node alone speaks with nobody but drivers: its ring is on the loopback interface.
-rm -rf "$cache/conf"
-cp -R "$here/conf" "$cache/conf"
-sed -i 's/@LISTEN@/127.0.0.1/; s/@SEEDS@/127.0.0.1/' "$cache/conf/cassandra.yaml"
-
 echo "cqlsh and drivers reach the node at localhost:$port when it says \"Starting listening for CQL clients\"" >&2
-# shellcheck disable=SC2086 # words are meant to be split
-exec "$root/run-java.sh" --memory 3G --publish "$port:9042" --volume "$volume,size=10G:/data" ${OPTIONS-} \
-    -J "@$cache/conf/jvm.options" -J "-Xms$heap" -J "-Xmx$heap" -J "-javaagent:$cache/jars/jamm-0.4.0.jar" \
-    -J -Dcassandra.storagedir=/data -cp "$cache/conf:$cache/jars/*" org.apache.cassandra.service.CassandraDaemon "$@"
+# A node alone speaks with nobody but drivers: its ring is on the loopback interface.
+node conf 127.0.0.1 "${VOLUME:-$cache/data.img}" --memory 3G --publish "$port:9042"

@@ -273,7 +273,7 @@ impl Contents {
         let scarce = mm::frame::is_scarce();
         if self.shared.dirty_pages.load(Ordering::Relaxed) > if scarce { DIRTY_MAX / 64 } else { DIRTY_MAX } {
             // An error is told to who syncs.
-            let _result = self.shared.sync_all();
+            let _result = self.shared.write_all();
         }
     }
 
@@ -415,6 +415,10 @@ impl Backing for Contents {
             FsError::NoMemory => BackingError::NoMemory,
             _ => BackingError::Io,
         };
+        if write {
+            // Before the page: this one must stay mapped.
+            self.throttle();
+        }
         let _content = self.content.lock();
         if write {
             self.reserve_blocks(index, 1).map_err(failed)?;

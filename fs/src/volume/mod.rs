@@ -13,6 +13,8 @@ mod contents;
 mod disk;
 mod file;
 mod node;
+#[cfg(test)]
+mod tests;
 mod writeback;
 
 use crate::anonymous::now_ns;
@@ -47,6 +49,13 @@ struct Engine {
     running: u64,
 }
 
+/// A node with something that only memory knows.
+struct Dirty {
+    node: Arc<Node>,
+    /// Of its last change: who has written the node back since an older one has not written everything.
+    stamp: u64,
+}
+
 /// What all nodes of a volume share.
 pub(crate) struct Shared {
     engine: Mutex<Engine>,
@@ -57,8 +66,10 @@ pub(crate) struct Shared {
     read_only: bool,
     /// Every node in memory, by inode number.
     nodes: SpinLock<BTreeMap<u32, Weak<Node>>>,
-    /// Nodes with dirty pages or times: they must not go.
-    dirty: SpinLock<BTreeMap<u32, Arc<Node>>>,
+    /// Nodes with dirty pages or times, also those that are being written back: they must not go.
+    dirty: SpinLock<BTreeMap<u32, Dirty>>,
+    /// The stamp of the last change.
+    changes: AtomicU64,
     /// Inodes without a name that nobody holds any more.
     doomed: SpinLock<Vec<u32>>,
     dirty_pages: AtomicU64,
@@ -118,6 +129,7 @@ impl Ext4 {
             read_only: options.read_only,
             nodes: SpinLock::new(BTreeMap::new()),
             dirty: SpinLock::new(BTreeMap::new()),
+            changes: AtomicU64::new(0),
             doomed: SpinLock::new(Vec::new()),
             dirty_pages: AtomicU64::new(0),
             said_failure: AtomicBool::new(false),
@@ -285,8 +297,25 @@ impl Shared {
 
     /// Keeps a node in memory until it has been written.
     fn note_dirty(&self, node: Arc<Node>) {
-        let replaced = self.dirty.lock().insert(node.number, node);
+        let stamp = self.changes.fetch_add(1, Ordering::Relaxed);
+        let replaced = self.dirty.lock().insert(node.number, Dirty { node, stamp });
         drop(replaced);
+    }
+
+    /// The stamp of a node's last change.
+    fn stamp(&self, number: u32) -> Option<u64> {
+        self.dirty.lock().get(&number).map(|dirty| dirty.stamp)
+    }
+
+    /// A node is as it was at `stamp` on the device. It stays on the list until then: a sync of the volume waits for who
+    /// writes it.
+    fn note_clean(&self, number: u32, stamp: Option<u64>) {
+        let gone = {
+            let mut dirty = self.dirty.lock();
+            let is_clean = dirty.get(&number).is_some_and(|dirty| Some(dirty.stamp) == stamp);
+            if is_clean { dirty.remove(&number) } else { None }
+        };
+        drop(gone);
     }
 
     /// Frees the inodes that have lost their last name and their last user.
@@ -312,13 +341,15 @@ impl Shared {
         if self.read_only {
             return Ok(());
         }
-        let dirty: Vec<Arc<Node>> = self.dirty.lock().values().cloned().collect();
-        let mut result = Ok(());
-        for node in dirty {
-            result = result.and(node.write_back());
-        }
+        let result = self.write_all();
         self.bury_doomed();
         result.and(self.commit())
+    }
+
+    /// Writes every dirty file back, and waits for those that others write. Safe only after a commit.
+    fn write_all(&self) -> FsResult<()> {
+        let dirty: Vec<Arc<Node>> = self.dirty.lock().values().map(|dirty| dirty.node.clone()).collect();
+        dirty.iter().fold(Ok(()), |result, node| result.and(node.write_back()))
     }
 
     fn flush_for_ever(&self) {

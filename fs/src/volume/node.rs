@@ -148,16 +148,15 @@ impl Node {
 
     /// Everything of this node to the device and into the running transaction.
     pub(super) fn write_back(self: &Arc<Self>) -> FsResult<()> {
-        // Off the list first: what becomes dirty meanwhile is put there again.
-        let held = self.shared.dirty.lock().remove(&self.number);
+        // Before the first look: what changes meanwhile has a later one.
+        let stamp = self.shared.stamp(self.number);
         let result = match &self.contents {
             Some(contents) => contents.write_pages(0..u64::MAX).and_then(|()| self.settle_times()),
             None => self.settle_times(),
         };
-        if result.is_err() && result != Err(FsError::ReadOnly) {
-            self.shared.note_dirty(self.clone());
+        if result.is_ok() || result == Err(FsError::ReadOnly) {
+            self.shared.note_clean(self.number, stamp);
         }
-        drop(held);
         result
     }
 

@@ -29,6 +29,18 @@ pub(super) fn read_pages(device: &dyn Block, block: u64, frames: &[FrameRef]) ->
     Ok(())
 }
 
+/// Rising numbers as ranges of neighbours: one shoot-down for each, not one for each page.
+fn runs(numbers: impl Iterator<Item = u64>) -> Vec<Range<u64>> {
+    let mut runs: Vec<Range<u64>> = Vec::new();
+    for number in numbers {
+        match runs.last_mut().filter(|run| run.end == number) {
+            Some(run) => run.end += 1,
+            None => runs.push(number..number + 1),
+        }
+    }
+    runs
+}
+
 impl Contents {
     /// Writes the dirty ones of some pages to the device and enters them in the file. Safe only after a commit.
     pub(super) fn write_pages(&self, range: Range<u64>) -> FsResult<()> {
@@ -39,9 +51,8 @@ impl Contents {
             let Some((last, _, _)) = batch.last() else { return Ok(()) };
             from = last + 1;
             // Stores through mappings must fault from here on, so that the page becomes dirty again.
-            for (index, _, _) in batch.iter().filter(|(_, _, mapped)| *mapped) {
-                self.invalidate(*index..*index + 1, PrivateCopies::Keep);
-            }
+            let mapped = batch.iter().filter(|(_, _, mapped)| *mapped).map(|(index, _, _)| *index);
+            runs(mapped).into_iter().for_each(|run| self.invalidate(run, PrivateCopies::Keep));
             if let Err(error) = self.send(&batch) {
                 self.put_back(&batch);
                 return Err(error);
