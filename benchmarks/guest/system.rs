@@ -222,7 +222,8 @@ impl Systems {
             Link::None => {}
             Link::User(host) => {
                 machine.network = Network::User;
-                machine.publish = vec![Publish { address: None, host: *host, guest: SERVER_PORT, is_udp: false }];
+                machine.publish =
+                    vec![Publish { address: None, host: *host, machine: None, guest: SERVER_PORT, is_udp: false }];
             }
             Link::Tap(name) => machine.network = Network::Tap { name: name.clone(), queues: 1 },
         }

@@ -31,33 +31,43 @@ pub struct Databases {
 impl Databases {
     /// Fetches the jars that `databases/pom.xml` names with Maven, once, and compiles.
     pub fn prepare() -> Result<Databases> {
+        let source = folder().join("databases");
+        let databases = Databases::prepare_from("guest-databases", &source.join("pom.xml"), &source)?;
+        fs::copy(source.join("logback.xml"), databases.folder.join("classes/logback.xml"))?;
+        Ok(databases)
+    }
+
+    /// The same with the jars of `pom` and the sources in `source`; `name` is the folder in the build directory.
+    pub fn prepare_from(name: &str, pom: &Path, source: &Path) -> Result<Databases> {
         let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-        let out = target.join("guest-databases");
+        let out = target.join(name);
         let (jars, classes) = (out.join("jars"), out.join("classes"));
         fs::create_dir_all(&classes)?;
-        let source = folder().join("databases");
-        let pom = source.join("pom.xml");
         let mark = out.join("fetched");
         let is_newer =
             |a: &Path, b: &Path| Some(fs::metadata(a).ok()?.modified().ok()? > fs::metadata(b).ok()?.modified().ok()?);
-        if is_newer(&mark, &pom) != Some(true) {
+        if is_newer(&mark, pom) != Some(true) {
             let mut mvn = Command::new("mvn");
-            mvn.args(["--quiet", "--batch-mode", "--file"]).arg(&pom).arg("dependency:copy-dependencies");
+            mvn.args(["--quiet", "--batch-mode", "--file"]).arg(pom).arg("dependency:copy-dependencies");
             mvn.arg("-DincludeScope=runtime").arg(format!("-DoutputDirectory={}", jars.display()));
             run(mvn.arg(format!("-DbuildDirectory={}", out.join("maven").display())))?;
             fs::write(&mark, "")?;
         }
         let mut javac = Command::new("javac");
         javac.args(["-nowarn", "-proc:none", "-cp"]).arg(jars.join("*")).arg("-d").arg(&classes);
-        for entry in fs::read_dir(&source)? {
+        for entry in fs::read_dir(source)? {
             let path = entry?.path();
             if path.extension().is_some_and(|end| end == "java") {
                 javac.arg(path);
             }
         }
         run(&mut javac)?;
-        fs::copy(source.join("logback.xml"), classes.join("logback.xml"))?;
         Ok(Databases { folder: out.canonicalize()? })
+    }
+
+    /// Where the jars and classes are, in folders of these names.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// What comes along into the guest.

@@ -35,7 +35,7 @@ struct Options {
     /// H2, Derby, ZooKeeper and Kafka on a volume, each in two boots (fetches them with Maven)
     #[arg(long)]
     databases: bool,
-    /// Cuts the power under load (power-cut-c, -h2, -derby) and looks at the disk after this many cuts
+    /// Cuts the power under load (power-cut-c, -h2, -derby, -cassandra: name one) and looks at the disk after this many cuts
     #[arg(long, value_name = "CUTS")]
     power_cuts: Option<usize>,
     /// With --power-cuts: writes that the load acknowledges

@@ -89,7 +89,7 @@ fn server(built: &Built, guest: &Guest) -> Result<()> {
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
     let mut machine = with_part(guest, "network")?;
     machine.network = Network::User;
-    machine.publish = vec![Publish { address: None, host: port, guest: 8080, is_udp: false }];
+    machine.publish = vec![Publish { address: None, host: port, machine: None, guest: 8080, is_udp: false }];
     let test = Test { args: vec![SIZES.len().to_string()], ..Test::new("parts-server", Program::Java("Serve".into())) };
     let manifest = program::manifest([guest.program(&test, built)]);
     let options = Options { time_limit: Some(Duration::from_secs(180)), ..Options::default() };

@@ -6,6 +6,7 @@
 //! What was acknowledged before a cut: when a line "ack N" arrives, the log has some length; N counts for every cut at or
 //! behind that. Killing QEMU alone would prove nothing: the host's cache survives that.
 
+mod cassandra;
 mod log;
 mod rebuild;
 
@@ -30,7 +31,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// Volumes that one machine checks.
+/// Volumes that one machine checks, of a program that can look at several.
 const TOGETHER: usize = 10;
 /// The kernel's feature that leaves the device's flush out: the test of the test.
 const NO_FLUSH: &str = "no-flush";
@@ -62,6 +63,10 @@ struct Load<'a> {
     is_in_step: fn(usize, usize, usize) -> bool,
     size: u64,
     limit: Duration,
+    /// Volumes that one machine checks.
+    together: usize,
+    /// Whether cuts before the first acknowledgement are of interest: not where a start alone writes more than the load.
+    cuts_start: bool,
 }
 
 /// What is known of a run under load.
@@ -83,7 +88,7 @@ pub fn short(filter: &dyn Fn(&str) -> bool, built: &Built, guest: &Guest, tally:
     }
 }
 
-/// The long runs: the program in C, H2 and Derby, those that `filter` lets through.
+/// The long runs: the program in C, H2, Derby and Cassandra, those that `filter` lets through.
 pub fn long(
     filter: &dyn Fn(&str) -> bool,
     extent: Extent,
@@ -104,6 +109,11 @@ pub fn long(
             let result = database(kind, &databases, jdk, extent).and_then(|load| cut(&load, extent));
             tally.check(&name, result.map_err(|error| format!("{error:#}")));
         }
+    }
+    if filter("power-cut-cassandra") {
+        let cassandra = cassandra::Cassandra::prepare()?;
+        let result = cassandra.load(jdk, extent).and_then(|load| cut(&load, extent));
+        tally.check("power-cut-cassandra", result.map_err(|error| format!("{error:#}")));
     }
     Ok(())
 }
@@ -128,7 +138,8 @@ fn native<'a>(built: &'a Built, guest: &Guest, extent: Extent) -> Result<Load<'a
     let program = Box::new(|words: &[String]| program::native(&built.programs.join("powercut"), "powercut", words));
     // Every eighth record replaces the file.
     let is_in_step = |found, last, acked| last >= acked / 8 * 8 && last <= found;
-    Ok(Load { machine, program, is_in_step, size: 64 << 20, limit: Duration::from_secs(300) })
+    let limit = Duration::from_secs(300);
+    Ok(Load { machine, program, is_in_step, size: 64 << 20, limit, together: TOGETHER, cuts_start: true })
 }
 
 fn database<'a>(kind: &'a str, databases: &'a Databases, jdk: &'a Jdk, extent: Extent) -> Result<Load<'a>> {
@@ -140,20 +151,22 @@ fn database<'a>(kind: &'a str, databases: &'a Databases, jdk: &'a Jdk, extent: E
     });
     // One transaction changes both tables.
     let is_in_step = |found, last, _acked| last == found;
-    Ok(Load { machine, program, is_in_step, size: 192 << 20, limit: Duration::from_secs(900) })
+    let limit = Duration::from_secs(900);
+    Ok(Load { machine, program, is_in_step, size: 192 << 20, limit, together: TOGETHER, cuts_start: true })
 }
 
 fn cut(load: &Load<'_>, extent: Extent) -> Result<()> {
     let dir = tempfile::tempdir_in("/var/tmp")?;
     let recording = record(load, extent.writes, dir.path()).context("under load")?;
     let mut random = Random::new(extent.seed);
+    let first = if load.cuts_start { 0 } else { recording.first_acked() };
     let mut problems = Vec::new();
     let (mut checked, mut least) = (0, 0);
     while checked < extent.cuts {
-        let count = TOGETHER.min(extent.cuts - checked);
+        let count = load.together.min(extent.cuts - checked);
         let mut cuts = Vec::new();
         for i in 0..count {
-            let cut = 1 + random.below(recording.entries.len());
+            let cut = first + 1 + random.below(recording.entries.len() - first);
             let image = dir.path().join(format!("cut{i}.img"));
             let acked = recording.acked(cut);
             let what = format!("cut behind entry {cut} of {}, {acked} acknowledged", recording.entries.len());
@@ -183,6 +196,12 @@ fn cut(load: &Load<'_>, extent: Extent) -> Result<()> {
 }
 
 impl Recording {
+    /// Entries before the first acknowledgement.
+    fn first_acked(&self) -> usize {
+        let heard = self.acks.first().map_or(0, |(_, heard)| *heard);
+        self.entries.iter().filter(|entry| entry.data.end as u64 <= heard).count().min(self.entries.len() - 1)
+    }
+
     /// The last write that was acknowledged before a cut behind `cut` entries.
     fn acked(&self, cut: usize) -> usize {
         let length = self.entries[cut - 1].data.end as u64;

@@ -1,0 +1,65 @@
+//! Cassandra under power cuts: the example's configuration, with commitlog_sync batch, and a client in the same VM.
+
+use super::{Extent, Load, kernel};
+use crate::build::{folder, root};
+use crate::databases::{self, Databases};
+use anyhow::{Context, Result};
+use images::jdk::Jdk;
+use images::program;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where its volume is: one node a machine.
+const DIRECTORY: &str = "/volumes/0";
+
+/// Cassandra's jars, the load and the configuration.
+pub(super) struct Cassandra {
+    databases: Databases,
+    conf: PathBuf,
+}
+
+impl Cassandra {
+    /// Fetches the jars that the example names, once, and compiles the load.
+    pub(super) fn prepare() -> Result<Cassandra> {
+        let example = root().join("examples/cassandra");
+        let source = folder().join("databases/cassandra");
+        let databases = Databases::prepare_from("guest-cassandra", &example.join("pom.xml"), &source)?;
+        let conf = databases.folder().join("conf");
+        fs::create_dir_all(&conf)?;
+        let read = |name: &str| fs::read_to_string(example.join("conf").join(name)).with_context(|| name.to_string());
+        let yaml = read("cassandra.yaml")?.replace("@LISTEN@", "127.0.0.1").replace("@SEEDS@", "127.0.0.1");
+        fs::write(conf.join("cassandra.yaml"), yaml.replace("/data/", &format!("{DIRECTORY}/")))?;
+        fs::write(conf.join("jvm.options"), read("jvm.options")?.replace("=/data/", &format!("={DIRECTORY}/")))?;
+        // Its standard output is the acknowledgements alone.
+        fs::copy(folder().join("databases/logback.xml"), conf.join("logback.xml"))?;
+        Ok(Cassandra { databases, conf })
+    }
+
+    /// The load, on a volume of 1 GiB.
+    pub(super) fn load<'a>(&'a self, jdk: &'a Jdk, extent: Extent) -> Result<Load<'a>> {
+        let [jars, classes] = self.databases.additions();
+        let mut machine =
+            databases::machine(jdk, &[jars.clone(), classes.clone(), self.conf.clone()], &[DIRECTORY.into()])?;
+        machine.kernel = kernel(extent)?;
+        machine.memory_bytes = 3 << 30;
+        let path = format!("{}:{}:{}/*", self.conf.display(), classes.display(), jars.display());
+        let java = [
+            format!("@{}/jvm.options", self.conf.display()),
+            "-Xmx1g".into(),
+            format!("-javaagent:{}/jamm-0.4.0.jar", jars.display()),
+            format!("-Dcassandra.storagedir={DIRECTORY}"),
+            "-cp".into(),
+            path,
+            "CassandraCut".into(),
+        ];
+        let program = Box::new(move |words: &[String]| {
+            let words: Vec<&String> = java.iter().chain(words).collect();
+            program::java(jdk, &words)
+        });
+        // It writes one row after the other: a later one is not there without those before it.
+        let is_in_step = |found, last, _acked| last == found;
+        let limit = Duration::from_secs(1800);
+        Ok(Load { machine, program, is_in_step, size: 1 << 30, limit, together: 1, cuts_start: false })
+    }
+}
