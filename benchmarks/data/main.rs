@@ -1,22 +1,25 @@
 //! Measures what files on a volume cost, Demitasse and a Linux guest side by side: same QEMU, same disk, same JDK.
 //! How and why: README.md beside this file; the bars: ../PROMISES.md.
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use clap::{Parser, ValueEnum};
 use guest::report::Bar;
 use guest::system::{Side, Systems};
 use guest::turns::{self, Common, both, row};
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 mod measure;
 
-/// Measures files on a volume of Demitasse and of Linux in one run and prints a report in Markdown.
+/// Measures files and a database on a volume of Demitasse and of Linux in one run and prints a report in Markdown.
 #[derive(Parser)]
 struct Options {
     /// What to measure; everything if not given
     #[arg(value_enum)]
     what: Vec<What>,
+    /// With which program [default: each]
+    #[arg(long, value_enum)]
+    load: Option<Name>,
     #[command(flatten)]
     common: Common,
     /// Boots a side for each instruction count
@@ -35,7 +38,29 @@ enum What {
     Wall,
 }
 
-/// A case of FileLoad: its name there and in the report, and what decides how fast it is.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Name {
+    /// FileChannel: read, write, map
+    Files,
+    /// H2 in the same VM: insert, read, mixed, by 1 and by 64 clients
+    H2,
+}
+
+/// A program in `java/` that runs cases.
+struct Load {
+    name: Name,
+    class: &'static str,
+    cases: &'static [Case],
+    /// Whether its lines end with the 99th percentile of an operation's time.
+    has_tail: bool,
+}
+
+const LOADS: [Load; 2] = [
+    Load { name: Name::Files, class: "FileLoad", cases: &FILES, has_tail: false },
+    Load { name: Name::H2, class: "H2Load", cases: &H2, has_tail: true },
+];
+
+/// A case of a load: its name there and in the report, and what decides how fast it is.
 struct Case {
     name: &'static str,
     text: &'static str,
@@ -64,7 +89,7 @@ const fn case(name: &'static str, text: &'static str, limit: Limit) -> Case {
     Case { name, text, limit }
 }
 
-const CASES: [Case; 8] = [
+const FILES: [Case; 8] = [
     case("random_read_4k", "random read, 4 KiB, cached", Limit::Code),
     case("random_write_4k", "random write, 4 KiB, cached", Limit::Code),
     case("map_read_warm", "mapped read, a page, cached", Limit::Code),
@@ -73,6 +98,15 @@ const CASES: [Case; 8] = [
     case("map_read_cold", "mapped read, a page, from the disk", Limit::Machine),
     case("sequential_write", "write in order, 1 MiB, force at the end", Limit::Machine),
     case("append_force", "append 4 KiB and force", Limit::Machine),
+];
+
+const H2: [Case; 6] = [
+    case("h2_insert_1", "H2, insert, 1 client", Limit::Machine),
+    case("h2_read_1", "H2, read, 1 client", Limit::Code),
+    case("h2_mixed_1", "H2, half reads, half inserts, 1 client", Limit::Machine),
+    case("h2_insert_64", "H2, insert, 64 clients", Limit::Machine),
+    case("h2_read_64", "H2, read, 64 clients", Limit::Code),
+    case("h2_mixed_64", "H2, half reads, half inserts, 64 clients", Limit::Machine),
 ];
 
 fn main() -> ExitCode {
@@ -84,23 +118,42 @@ fn measure(options: &Options) -> Result<bool> {
     let sides = options.common.sides();
     let shared = tempfile::tempdir()?;
     guest::compile_java(&Path::new(env!("CARGO_MANIFEST_DIR")).join("data/java"), shared.path())?;
+    let loads = || LOADS.iter().filter(|load| options.load.is_none_or(|name| name == load.name));
+    if loads().any(|load| load.name == Name::H2) {
+        fetch_h2(shared.path())?;
+    }
     let systems = Systems::prepare(shared.path(), sides.contains(&Side::Demitasse))?;
     let volume = measure::Volume::make()?;
     let is_wanted = |what| options.what.is_empty() || options.what.contains(&what);
     let mut rows = Vec::new();
-    if is_wanted(What::Count) {
-        let samples = both(&sides, options.counts, |side| measure::count(&systems, side, &volume))?;
-        for case in &CASES {
-            let bar = Bar::Ratio(1.0 / case.limit.speed());
-            rows.push(row(&samples, case.name, &format!("{}, instructions", case.text), bar));
+    for load in loads() {
+        if is_wanted(What::Count) {
+            let samples = both(&sides, options.counts, |side| measure::count(&systems, side, &volume, load))?;
+            for case in load.cases {
+                let bar = Bar::Ratio(1.0 / case.limit.speed());
+                rows.push(row(&samples, case.name, &format!("{}, instructions", case.text), bar));
+            }
         }
-    }
-    if is_wanted(What::Wall) {
-        let samples = both(&sides, options.runs, |side| measure::wall(&systems, side, &volume))?;
-        for case in &CASES {
-            let bar = Bar::AtLeast(case.limit.speed());
-            rows.push(row(&samples, case.name, &format!("{}, operations a second", case.text), bar));
+        if is_wanted(What::Wall) {
+            let samples = both(&sides, options.runs, |side| measure::wall(&systems, side, &volume, load))?;
+            for case in load.cases {
+                let bar = Bar::AtLeast(case.limit.speed());
+                rows.push(row(&samples, case.name, &format!("{}, operations a second", case.text), bar));
+            }
+            for case in load.cases.iter().filter(|_| load.has_tail) {
+                let (name, text) = (measure::tail_of(case.name), format!("{}, 99th percentile, ns", case.text));
+                rows.push(row(&samples, &name, &text, Bar::Ratio(1.0 / case.limit.speed())));
+            }
         }
     }
     Ok(options.common.finish("Files on a volume", &systems, &rows))
+}
+
+/// H2's jar, beside the classes.
+fn fetch_h2(directory: &Path) -> Result<()> {
+    let mut mvn = Command::new("mvn");
+    mvn.args(["--quiet", "--batch-mode", "dependency:copy"]).arg(format!("-Dartifact={}", measure::H2_ARTIFACT));
+    let status = mvn.arg(format!("-DoutputDirectory={}", directory.display())).status().context("mvn")?;
+    ensure!(status.success(), "mvn cannot fetch {}", measure::H2_ARTIFACT);
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! One boot of one side for each function here, with a fresh copy of one volume.
 
-use anyhow::{Context, Result, ensure};
+use crate::Load;
+use anyhow::{Context, Result, bail, ensure};
 use guest::run::Run;
 use guest::system::{Plan, Program, Side, Systems, VOLUME};
 use guest::turns::Samples;
@@ -57,31 +58,50 @@ impl Volume {
     }
 }
 
-fn java(pause: u32) -> Program {
+/// H2 as Maven names it.
+pub const H2_ARTIFACT: &str = "com.h2database:h2:2.2.224";
+const H2_JAR: &str = "h2-2.2.224.jar";
+
+/// The name of the 99th percentile of a case.
+pub fn tail_of(case: &str) -> String {
+    format!("{case}_p99")
+}
+
+fn java(load: &Load, pause: u32) -> Program {
     // One compiler, one collector: what is compared is not theirs.
-    let options = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx256m", "-cp", "/classes", "FileLoad", VOLUME];
+    let path = format!("/classes:/classes/{H2_JAR}");
+    let options = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx256m", "-cp", &path, load.class, VOLUME];
     Program::Java(options.into_iter().map(String::from).chain([pause.to_string()]).collect())
 }
 
-/// The words of a line `data end NAME OPERATIONS NANOSECONDS`.
-fn end_of(line: &str) -> Result<(String, f64, f64)> {
+/// A line `data end NAME OPERATIONS NANOSECONDS [P99]`.
+#[derive(Debug, PartialEq)]
+struct End {
+    name: String,
+    operations: f64,
+    time_ns: f64,
+    tail_ns: Option<f64>,
+}
+
+fn end_of(line: &str) -> Result<End> {
     let words: Vec<&str> = line.split(' ').collect();
-    let [_, _, name, operations, time] = words[..] else { anyhow::bail!("the guest printed {line:?}") };
+    let [_, _, name, operations, time, ref tail @ ..] = words[..] else { bail!("the guest printed {line:?}") };
     let number = |text: &str| text.parse::<f64>().with_context(|| format!("the guest printed {line:?}"));
-    Ok((name.to_string(), number(operations)?, number(time)?))
+    let tail_ns = tail.first().map(|text| number(text)).transpose()?;
+    Ok(End { name: name.to_string(), operations: number(operations)?, time_ns: number(time)?, tail_ns })
 }
 
 /// Instructions an operation of each case, everything that the guest does meanwhile included.
-pub fn count(systems: &Systems, side: Side, volume: &Volume) -> Result<Samples> {
+pub fn count(systems: &Systems, side: Side, volume: &Volume, load: &Load) -> Result<Samples> {
     let (_place, copy) = volume.copy()?;
-    let mut run = Run::start(systems, side, &Plan { volume: Some(copy), ..Plan::counted(java(PAUSE_MS)) })?;
+    let mut run = Run::start(systems, side, &Plan { volume: Some(copy), ..Plan::counted(java(load, PAUSE_MS)) })?;
     let mut monitor = run.monitor()?;
     let mut samples = Samples::new();
     let mut before = None;
     loop {
         let (line, _) = run.wait_for_line("data ", LIMIT)?;
         if line.starts_with("data all") {
-            ensure!(samples.len() == crate::CASES.len(), "the guest ran {} cases", samples.len());
+            ensure!(samples.len() == load.cases.len(), "the guest ran {} cases", samples.len());
             return Ok(samples);
         }
         monitor.stop()?;
@@ -90,33 +110,41 @@ pub fn count(systems: &Systems, side: Side, volume: &Volume) -> Result<Samples> 
         match before.take() {
             None => before = Some(now),
             Some(before) => {
-                let (name, operations, _) = end_of(&line)?;
-                if name == REHEARSAL {
+                let end = end_of(&line)?;
+                if end.name == REHEARSAL {
                     continue;
                 }
-                samples.insert(name, vec![(now - before) as f64 / operations]);
+                samples.insert(end.name, vec![(now - before) as f64 / end.operations]);
             }
         }
     }
 }
 
-/// Operations a second of each case.
-pub fn wall(systems: &Systems, side: Side, volume: &Volume) -> Result<Samples> {
+/// Operations a second of each case, and the 99th percentile of an operation's time where the program says it.
+pub fn wall(systems: &Systems, side: Side, volume: &Volume, load: &Load) -> Result<Samples> {
     let (_place, copy) = volume.copy()?;
-    let mut run = Run::start(systems, side, &Plan { volume: Some(copy), ..Plan::timed(java(0)) })?;
+    let mut run = Run::start(systems, side, &Plan { volume: Some(copy), ..Plan::timed(java(load, 0)) })?;
     run.wait_for_line("data all", LIMIT)?;
     let output = run.output();
-    let ends = output.lines().map(str::trim).filter(|line| line.starts_with("data end"));
-    ends.map(|line| end_of(line).map(|(name, operations, time)| (name, vec![operations / time * 1e9]))).collect()
+    let mut samples = Samples::new();
+    for line in output.lines().map(str::trim).filter(|line| line.starts_with("data end")) {
+        let end = end_of(line)?;
+        samples.extend(end.tail_ns.map(|tail| (tail_of(&end.name), vec![tail])));
+        samples.insert(end.name, vec![end.operations / end.time_ns * 1e9]);
+    }
+    Ok(samples)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::end_of;
+    use super::{End, end_of};
 
     #[test]
     fn a_line_with_too_few_words_is_an_error() {
-        assert_eq!(end_of("data end a 10 20").unwrap(), ("a".to_string(), 10.0, 20.0));
+        let end = End { name: "a".into(), operations: 10.0, time_ns: 20.0, tail_ns: None };
+        assert_eq!(end_of("data end a 10 20").unwrap(), end);
+        assert_eq!(end_of("data end a 10 20 3").unwrap(), End { tail_ns: Some(3.0), ..end });
+        assert!(end_of("data end a 10 20 x").is_err());
         assert!(end_of("data end a 10").is_err());
         assert!(end_of("data end a 10 x").is_err());
     }

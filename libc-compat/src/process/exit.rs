@@ -63,6 +63,13 @@ impl Process {
     /// The process ends with `status` (the first one counts): every thread, blocked, runnable or running, stops
     /// before it goes back to the application. Does not wait. May be called from a timer or the idle hook.
     pub fn request_exit(&self, status: ExitStatus) {
+        let status = match status {
+            // A JVM answers the SIGBUS that memory's end is told with by a report and abort(3): the cause counts.
+            ExitStatus::Signaled { core: true, .. } if self.exit.out_of_memory.load(Ordering::Relaxed) => {
+                ExitStatus::OutOfMemory
+            }
+            status => status,
+        };
         let threads = self.lock_threads();
         {
             let mut decided = self.exit.status.lock();

@@ -1,0 +1,154 @@
+import java.nio.file.Path;
+import java.sql.Connection;
+import java.sql.DriverManager;
+import java.sql.PreparedStatement;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.util.Arrays;
+import java.util.Random;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
+
+/**
+ * H2 within this VM, its file on a volume: {@code H2Load DIRECTORY [PAUSE_MS]}. Each case is one kind of statement, each its own
+ * transaction, by 1 or 64 clients, a thread and a connection each. Prints as FileLoad does, {@code data end NAME OPERATIONS
+ * NANOSECONDS P99} with the 99th percentile of a statement's time in nanoseconds.
+ */
+public final class H2Load {
+    /** Rows that are there before the first case. */
+    static final int ROWS = 2000;
+
+    interface Statement {
+        void run(Client client, int number) throws SQLException;
+    }
+
+    /** A connection with its statements. */
+    static final class Client implements AutoCloseable {
+        final Connection connection;
+        final PreparedStatement insert;
+        final PreparedStatement select;
+        final Random random;
+
+        Client(String url, int seed) throws SQLException {
+            connection = DriverManager.getConnection(url);
+            insert = connection.prepareStatement("insert into entry values (?, ?)");
+            select = connection.prepareStatement("select text from entry where id = ?");
+            random = new Random(seed);
+        }
+
+        void insert(int number) throws SQLException {
+            insert.setInt(1, NEXT.getAndIncrement());
+            insert.setString(2, "text " + number * 31L + " ".repeat(100));
+            insert.executeUpdate();
+        }
+
+        void read(int number) throws SQLException {
+            select.setInt(1, random.nextInt(ROWS));
+            try (ResultSet found = select.executeQuery()) {
+                if (!found.next()) {
+                    throw new IllegalStateException("a row is missing");
+                }
+                sum.addAndGet(found.getString(1).length() + number);
+            }
+        }
+
+        void mixed(int number) throws SQLException {
+            if (number % 2 == 0) {
+                read(number);
+            } else {
+                insert(number);
+            }
+        }
+
+        @Override
+        public void close() throws SQLException {
+            connection.close();
+        }
+    }
+
+    static final AtomicInteger NEXT = new AtomicInteger();
+    static final AtomicLong sum = new AtomicLong();
+    static String url;
+    static int pause;
+
+    public static void main(String[] args) throws Exception {
+        url = "jdbc:h2:file:" + Path.of(args[0]).resolve("h2");
+        pause = args.length > 1 ? Integer.parseInt(args[1]) : 0;
+        try (Client first = new Client(prepared(), 1)) {
+            for (int row = 0; row < ROWS; row++) {
+                first.insert(row);
+            }
+            measure("rehearsal", 1, 1, Client::read);
+            for (int clients : new int[] {1, 64}) {
+                measure("h2_insert_" + clients, clients, 3200, Client::insert);
+                measure("h2_read_" + clients, clients, 6400, Client::read);
+                measure("h2_mixed_" + clients, clients, 6400, Client::mixed);
+            }
+        }
+        System.out.println("data all " + (sum.get() != 0));
+    }
+
+    /** The URL of the database, which has its table. */
+    static String prepared() throws SQLException {
+        try (Connection connection = DriverManager.getConnection(url); var statement = connection.createStatement()) {
+            statement.execute("create table entry (id int primary key, text varchar(200) not null)");
+        }
+        return url;
+    }
+
+    static void measure(String name, int count, int operations, Statement statement) throws Exception {
+        Client[] clients = new Client[count];
+        for (int at = 0; at < count; at++) {
+            clients[at] = new Client(url, at);
+        }
+        // A quarter of it before: what the compiler does is not the operation's.
+        run(clients, operations / 4, statement);
+        Thread.sleep(4L * pause);
+        System.out.println("data begin " + name);
+        Thread.sleep(pause);
+        long start = System.nanoTime();
+        long[] times = run(clients, operations, statement);
+        long time = System.nanoTime() - start;
+        Arrays.sort(times);
+        System.out.println("data end " + name + " " + operations + " " + time + " " + times[(int) (times.length * 0.99)]);
+        Thread.sleep(pause);
+        for (Client client : clients) {
+            client.close();
+        }
+    }
+
+    /** So many operations by all clients together; the time of each. */
+    static long[] run(Client[] clients, int operations, Statement statement) throws InterruptedException {
+        long[] times = new long[operations];
+        AtomicInteger next = new AtomicInteger();
+        CountDownLatch failed = new CountDownLatch(1);
+        Thread[] threads = new Thread[clients.length];
+        for (int at = 0; at < threads.length; at++) {
+            Client client = clients[at];
+            threads[at] = new Thread(() -> {
+                try {
+                    for (int number = next.getAndIncrement(); number < operations; number = next.getAndIncrement()) {
+                        long start = System.nanoTime();
+                        statement.run(client, number);
+                        times[number] = System.nanoTime() - start;
+                    }
+                } catch (SQLException error) {
+                    error.printStackTrace();
+                    failed.countDown();
+                }
+            });
+            threads[at].start();
+        }
+        for (Thread thread : threads) {
+            thread.join();
+        }
+        if (failed.getCount() == 0) {
+            throw new IllegalStateException("a client failed");
+        }
+        return times;
+    }
+
+    private H2Load() {
+    }
+}
