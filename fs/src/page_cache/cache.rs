@@ -84,7 +84,7 @@ impl FileCache {
     pub fn page(&self, index: u64) -> FsResult<FrameRef> {
         match self.cached(index) {
             Some(frame) => Ok(frame),
-            None => self.read_in(index, 1),
+            None => transfer::patiently(|| self.read_in(index, 1)),
         }
     }
 
@@ -166,7 +166,7 @@ impl FileCache {
                 Some(frame) => frame,
                 None => {
                     let end = at.saturating_add(wanted as u64).min(self.size);
-                    self.read_in(index, end.div_ceil(PAGE as u64) - index)?
+                    transfer::patiently(|| self.read_in(index, end.div_ceil(PAGE as u64) - index))?
                 }
             };
             Ok((self.size, Some(frame)))
@@ -227,7 +227,8 @@ impl Backing for FileCache {
         if index >= self.page_count() {
             return Err(BackingError::BeyondEnd);
         }
-        self.page(index).map_err(|error| match error {
+        let page = self.cached(index).map_or_else(|| self.read_in(index, 1), Ok);
+        page.map_err(|error| match error {
             FsError::NoMemory => BackingError::NoMemory,
             _ => BackingError::Io,
         })

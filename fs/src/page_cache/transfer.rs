@@ -116,6 +116,18 @@ pub(crate) struct Stride<T> {
     pub is_unfinished: bool,
 }
 
+/// Tries `get` again as long as memory is short and some can be made: calls do not fail because another thread was faster. Not for
+/// page faults, which try again themselves.
+pub(crate) fn patiently<R>(mut get: impl FnMut() -> FsResult<R>) -> FsResult<R> {
+    let mut patience = mm::frame::Patience::default();
+    loop {
+        match get() {
+            Err(FsError::NoMemory) if patience.makes_room() => {}
+            result => return result,
+        }
+    }
+}
+
 /// Moves `hand` on and takes out up to `most` pages of which `is_idle` holds.
 pub(crate) fn stride<T>(
     tree: &mut PageTree<T>,

@@ -168,9 +168,11 @@ impl Contents {
             let frame = match self.cached(index_of(at)) {
                 Some(frame) => frame,
                 None => {
-                    let _content = self.content.lock();
                     let end = at.saturating_add(wanted as u64).min(size);
-                    self.page_of(index_of(at), end.div_ceil(PAGE as u64) - index_of(at))?
+                    transfer::patiently(|| {
+                        let _content = self.content.lock();
+                        self.page_of(index_of(at), end.div_ceil(PAGE as u64) - index_of(at))
+                    })?
                 }
             };
             Ok((size, Some(frame)))
@@ -207,7 +209,7 @@ impl Contents {
         let count = if self.cached(index).is_none() && (is_behind_end || len == PAGE) {
             self.write_fresh(at, len, is_behind_end, source)?
         } else {
-            copy_in(&self.page(index)?, within(at), len, source)?
+            copy_in(&transfer::patiently(|| self.page(index))?, within(at), len, source)?
         };
         {
             let mut pages = self.pages.lock();
@@ -219,11 +221,11 @@ impl Contents {
 
     /// Writes to a page that is not in memory, of which nothing is kept: one behind the end, or a whole one.
     fn write_fresh(&self, at: u64, len: usize, is_behind_end: bool, source: &mut dyn Source) -> FsResult<usize> {
-        let frame = mm::frame::alloc_zeroed().ok_or(FsError::NoMemory)?.into_shared();
+        let frame = transfer::patiently(|| mm::frame::alloc_zeroed().ok_or(FsError::NoMemory))?.into_shared();
         let count = copy_in(&frame, within(at), len, source)?;
         if count < len && !is_behind_end {
             // The source has failed half-way: the rest stays what it was.
-            let known = self.page(index_of(at))?;
+            let known = transfer::patiently(|| self.page(index_of(at)))?;
             write_bytes(&known, within(at), &page_bytes(&frame)[within(at)..within(at) + count]);
             return Ok(count);
         }

@@ -3,9 +3,10 @@
 //!
 //! # A write's way to the disk
 //! [`contents`] copies into a page, has blocks allocated for it (so that a full disk is told to the writer, not to
-//! nobody) and marks it dirty. [`writeback`], called by fsync, msync, by a writer when too much is dirty, or every five
-//! seconds, sends dirty pages to the device, then tells the engine that they count, and [`Shared::commit`] puts the
-//! running transaction into the log. Whoever waits for a commit while one is being written shares the next one.
+//! nobody) and marks it dirty. [`writeback`], called by fsync, msync, by a writer when too much is dirty, when memory is
+//! short, or every five seconds, sends dirty pages to the device, then tells the engine that they count, and
+//! [`Shared::commit`] puts the running transaction into the log. Whoever waits for a commit while one is being written
+//! shares the next one.
 //!
 //! Lock order: a file's `writing`, or its `content` -> `Shared::committer` -> `Shared::engine` -> a file's `pages` (spin).
 
@@ -33,7 +34,7 @@ use ext4::{Error, Options, Time, Volume};
 use hal::hil::Block;
 use hal::sync::{Once, SpinLock};
 use node::Node;
-use sched::{Interruptible, Mutex};
+use sched::{Interruptible, Mutex, WaitQueue};
 
 /// How long a change may stay in memory alone, in nanoseconds: Linux's commit interval.
 const FLUSH_INTERVAL_NS: u64 = 5_000_000_000;
@@ -73,6 +74,9 @@ pub(crate) struct Shared {
     /// Inodes without a name that nobody holds any more.
     doomed: SpinLock<Vec<u32>>,
     dirty_pages: AtomicU64,
+    /// Memory is short, and dirty pages could be given back if they were clean.
+    is_pressed: AtomicBool,
+    pressed: WaitQueue,
     said_failure: AtomicBool,
 }
 
@@ -132,6 +136,8 @@ impl Ext4 {
             changes: AtomicU64::new(0),
             doomed: SpinLock::new(Vec::new()),
             dirty_pages: AtomicU64::new(0),
+            is_pressed: AtomicBool::new(false),
+            pressed: WaitQueue::new(),
             said_failure: AtomicBool::new(false),
         });
         let root = shared.look(|volume| shared.node_of(volume, root));
@@ -353,8 +359,15 @@ impl Shared {
     }
 
     fn flush_for_ever(&self) {
+        let mut until = hal::clock::now_ns() + FLUSH_INTERVAL_NS;
         loop {
-            sched::sleep_until(hal::clock::now_ns() + FLUSH_INTERVAL_NS, Interruptible::No);
+            let is_pressed = || self.is_pressed.swap(false, Ordering::Relaxed).then_some(());
+            if self.pressed.wait_until(Some(until), Interruptible::No, is_pressed).is_ok() {
+                // An error is told to who syncs.
+                let _result = self.write_all();
+                continue;
+            }
+            until = hal::clock::now_ns() + FLUSH_INTERVAL_NS;
             let idle = self.dirty.lock().is_empty() && self.doomed.lock().is_empty();
             if idle && !self.engine.lock().volume.has_changes() {
                 continue;
@@ -398,6 +411,10 @@ fn reclaim(goal: usize) -> usize {
             shared.clone()
         };
         freed += shared.shrink_nodes(goal.saturating_sub(freed));
+        if freed < goal && shared.dirty_pages.load(Ordering::Relaxed) > 0 {
+            shared.is_pressed.store(true, Ordering::Relaxed);
+            shared.pressed.wake_all();
+        }
         if let Some(mut engine) = shared.engine.try_lock() {
             engine.volume.shrink(METADATA_KEPT);
         }

@@ -18,6 +18,6 @@ pub(crate) use global::{Urgency, close_reserve, init, is_plentiful, split_used, 
 pub(crate) use global::{give_order, total_frames};
 pub use owned::{Frame, alloc, alloc_huge, alloc_order, alloc_zeroed};
 pub(crate) use owned::{alloc_table, alloc_urgent, take_huge};
-pub use reclaim::{reclaim, register_reclaimer};
+pub use reclaim::{Patience, reclaim, register_reclaimer};
 pub use shared::{FrameRef, HUGE_PAGES, HugeRef};
 pub(crate) use zone::MAX_ORDER;

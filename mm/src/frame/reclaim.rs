@@ -27,10 +27,10 @@ pub fn register_reclaimer(reclaim: fn(pages: usize) -> usize) {
 
 /// Frees at least `pages` frames if it can: reclaimers first, then clean file pages mapped in the address space, then
 /// the reclaimers again. May sleep; call it with interrupts on and no spin lock held. Returns how many were freed, as
-/// far as the reclaimers say so.
-pub fn reclaim(pages: usize) -> usize {
+/// far as the reclaimers say so; `None`: somebody else is at it.
+fn try_reclaim(pages: usize) -> Option<usize> {
     if RUNNING.swap(true, Acquire) {
-        return 0;
+        return None;
     }
     let wanted = pages.max(BATCH);
     let mut freed = run_reclaimers(wanted);
@@ -44,7 +44,12 @@ pub fn reclaim(pages: usize) -> usize {
     }
     cache::drain();
     RUNNING.store(false, Release);
-    freed
+    Some(freed)
+}
+
+/// As [`try_reclaim`]; nothing is freed if somebody else is at it.
+pub fn reclaim(pages: usize) -> usize {
+    try_reclaim(pages).unwrap_or(0)
 }
 
 fn run_reclaimers(wanted: usize) -> usize {
@@ -59,6 +64,40 @@ fn run_reclaimers(wanted: usize) -> usize {
         freed += function(wanted - freed);
     }
     freed
+}
+
+/// Rounds of reclaim in a row that free nothing before memory counts as out, and the longest time between two: another thread may
+/// hold what the round needs, or be writing to a disk what can be given back after that.
+const FRUITLESS: u32 = 20;
+const PAUSE_NS: u64 = 1_000_000;
+const PAUSE_MAX_NS: u64 = 50_000_000;
+
+/// For those who may wait for memory: makes room again and again.
+#[derive(Default)]
+pub struct Patience {
+    fruitless: u32,
+}
+
+impl Patience {
+    /// Frees frames for another attempt, or waits a little. False: nothing was freed for about half a second. Sleeps; call it
+    /// with interrupts on and without a lock that giving memory back needs: mm's, or one that is held over writes to a disk.
+    pub fn makes_room(&mut self) -> bool {
+        match try_reclaim(1) {
+            Some(0) => self.fruitless += 1,
+            Some(_) => {
+                self.fruitless = 0;
+                return true;
+            }
+            // Another thread's round counts for that one: on a busy machine it may take longer than all of ours.
+            None => {}
+        }
+        if self.fruitless > FRUITLESS {
+            return false;
+        }
+        let pause = (PAUSE_NS << (self.fruitless / 2).min(6)).min(PAUSE_MAX_NS);
+        sched::sleep_until(hal::clock::now_ns() + pause, sched::Interruptible::No);
+        true
+    }
 }
 
 /// How often an allocation lets another thread's round go on before it gives up.

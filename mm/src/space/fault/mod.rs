@@ -24,11 +24,6 @@ use crate::page_table::entry;
 const ATTEMPTS: u32 = 16;
 /// After so many the page is taken although the object does not return it any more: it does not cache.
 const TRUSTING: u32 = 3;
-/// Rounds of reclaim in a row that free nothing before memory counts as out, and the time between two: another thread may be
-/// at it, or hold what the round needs.
-const FRUITLESS: u32 = 20;
-const RECLAIM_PAUSE_NS: u64 = 1_000_000;
-
 /// A page that was fetched without the lock.
 struct Fetched {
     backing_id: u64,
@@ -72,7 +67,7 @@ impl AddressSpace {
         }
         let page = addr & !(PAGE_SIZE - 1);
         let mut fetched: Option<Fetched> = None;
-        let mut fruitless = 0;
+        let mut patience = frame::Patience::default();
         let mut attempt = 0;
         while attempt < ATTEMPTS {
             let step = {
@@ -93,11 +88,11 @@ impl AddressSpace {
                             let trusted = attempt >= TRUSTING;
                             fetched = Some(Fetched { backing_id: backing.id(), index, page, written: write, trusted });
                         }
-                        Err(BackingError::NoMemory) => free_some(&mut fruitless)?,
+                        Err(BackingError::NoMemory) => free_some(&mut patience)?,
                         Err(error) => return Err(error.into()),
                     }
                 }
-                Step::NoMemory => free_some(&mut fruitless)?,
+                Step::NoMemory => free_some(&mut patience)?,
             }
         }
         // The page was lost again and again: memory is so short that it is evicted before it is mapped.
@@ -150,17 +145,8 @@ impl AddressSpace {
 
 /// Frees frames for another attempt, with no lock held. Error: nothing was freed for a while.
 #[cold]
-fn free_some(fruitless: &mut u32) -> Result<(), FaultError> {
-    if frame::reclaim(1) > 0 {
-        *fruitless = 0;
-        return Ok(());
-    }
-    *fruitless += 1;
-    if *fruitless > FRUITLESS {
-        return Err(FaultError::NoMemory);
-    }
-    sched::sleep_until(hal::clock::now_ns() + RECLAIM_PAUSE_NS, sched::Interruptible::No);
-    Ok(())
+fn free_some(patience: &mut frame::Patience) -> Result<(), FaultError> {
+    if patience.makes_room() { Ok(()) } else { Err(FaultError::NoMemory) }
 }
 
 /// Whether an area lets the access through. On x86 every kind of access right includes reading.
