@@ -112,7 +112,7 @@ fn datagrams(built: &Built, guest: &Guest) -> Result<()> {
     let port = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
     let mut machine = with_part(guest, "network")?;
     machine.network = Network::User;
-    machine.publish = vec![Publish { address: None, host: port, guest: 8080, is_udp: true }];
+    machine.publish = vec![Publish { address: None, host: port, machine: None, guest: 8080, is_udp: true }];
     let test = Test::new("parts-datagrams", Program::C("udp_echo".into()));
     let manifest = program::manifest([guest.program(&test, built)]);
     let options = Options { time_limit: Some(Duration::from_secs(180)), ..Options::default() };

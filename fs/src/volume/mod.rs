@@ -355,7 +355,12 @@ impl Shared {
     /// Writes every dirty file back, and waits for those that others write. Safe only after a commit.
     fn write_all(&self) -> FsResult<()> {
         let dirty: Vec<Arc<Node>> = self.dirty.lock().values().map(|dirty| dirty.node.clone()).collect();
-        dirty.iter().fold(Ok(()), |result, node| result.and(node.write_back()))
+        let mut result = Ok(());
+        for node in dirty {
+            // The others all the same.
+            result = result.and(node.write_back());
+        }
+        result
     }
 
     fn flush_for_ever(&self) {
