@@ -281,7 +281,7 @@ mod tests {
         let mut switch = Switch::bind(&path).unwrap();
         let ends: Vec<UnixStream> = (0..3).map(|_| UnixStream::connect(&path).unwrap()).collect();
         switch.accept().unwrap();
-        send(&ends[0], &[0; 13]);
+        (&ends[0]).write_all(&13_u32.to_be_bytes()).unwrap();
         assert_eq!((&ends[0]).read(&mut [0; 4]).unwrap(), 0);
         send(&ends[1], &frame([0xff; 6], [2; 6]));
         assert_eq!(receive(&ends[2]), frame([0xff; 6], [2; 6]));
