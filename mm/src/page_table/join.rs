@@ -21,6 +21,17 @@ pub(crate) enum NotJoined {
 }
 
 impl Tables {
+    /// How many small pages of anonymous memory are mapped in the 2 MiB at `base`.
+    pub(crate) fn owned_below(&self, base: u64) -> usize {
+        match self.find_level_2(base).map(|slot| slot.load(Acquire)) {
+            Some(value) if value != 0 && !entry::is_huge(value) => {
+                let table = Table::below(value);
+                (0..512).filter(|i| table.entry(*i).load(Acquire) & OWNED != 0).count()
+            }
+            _ => 0,
+        }
+    }
+
     /// Puts one frame of 2 MiB in the place of the small ones at `base`, if at least `least` (1 to 512) are there; all must be
     /// anonymous, of an area with rights `prot`. What was not there is zeros. Already large is well. The lock is held exclusively.
     pub(crate) fn join(

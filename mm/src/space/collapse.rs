@@ -1,5 +1,5 @@
 //! Small pages that become large ones: when asked (MADV_COLLAPSE), and by themselves where memory that grows by small steps
-//! (metaspace, code cache, malloc arenas) has filled 2 MiB.
+//! (metaspace, code cache, malloc arenas, a heap that is committed piece by piece) has filled half of 2 MiB.
 
 use core::ops::Range;
 
@@ -11,8 +11,8 @@ use crate::page_table::gather::Gather;
 use crate::page_table::join::NotJoined;
 use hal::addr::HUGE_PAGE_SIZE;
 
-/// A commit joins 2 MiB when so many of its 512 pages are in use.
-const PAGES_WORTH_IT: usize = 256;
+/// 2 MiB are joined when so many of its 512 pages are in use.
+pub(super) const PAGES_WORTH_IT: usize = 256;
 
 impl AddressSpace {
     /// Makes the aligned 2 MiB in the range large (MADV_COLLAPSE in madvise(2)). Errors: `Invalid` (an area that cannot have
@@ -55,6 +55,16 @@ impl AddressSpace {
                 let _ = self.tables.join(base, area.prot, PAGES_WORTH_IT, &self.resident, gather);
             }
         }
+    }
+}
+
+impl AddressSpace {
+    /// A first touch that found 2 MiB partly in use has filled a small page: makes them large, if that still fits.
+    #[cold]
+    pub(super) fn join_around(&self, page: u64) {
+        let state = &*self.state.write();
+        let base = page & !(HUGE_PAGE_SIZE - 1);
+        self.promote(state, base..base + HUGE_PAGE_SIZE, &mut self.gather());
     }
 }
 

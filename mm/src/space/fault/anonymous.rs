@@ -2,7 +2,7 @@
 
 use core::sync::atomic::Ordering::*;
 
-use hal::addr::HUGE_PAGE_SIZE;
+use hal::addr::{HUGE_PAGE_SIZE, PAGE_SIZE};
 use hal::sync::Once;
 
 use super::{AddressSpace, Site, Step};
@@ -11,6 +11,7 @@ use crate::machine::Pfn;
 use crate::page_table::entry::{self, ACCESSED, DIRTY, HUGE, OWNED, WRITABLE, ZERO};
 use crate::page_table::walk::Slot;
 use crate::space::Protection;
+use crate::space::collapse::PAGES_WORTH_IT;
 
 static ZEROS: Once<Option<Pfn>> = Once::new();
 
@@ -76,5 +77,20 @@ impl AddressSpace {
                 Some(Step::Again)
             }
         }
+    }
+
+    /// Whether the small page that was just filled lies in 2 MiB that could be one page and are half in use. Looked at for
+    /// one page in 128: the others are not worth the time.
+    #[inline]
+    pub(super) fn is_crowded(&self, site: &Site) -> bool {
+        const LOOK_MASK: u64 = 127 * PAGE_SIZE;
+        site.page & LOOK_MASK == LOOK_MASK && site.access.write && self.could_be_joined(site)
+    }
+
+    #[cold]
+    fn could_be_joined(&self, site: &Site) -> bool {
+        let base = site.page & !(HUGE_PAGE_SIZE - 1);
+        let is_whole = site.start <= base && base + HUGE_PAGE_SIZE <= site.area.end;
+        is_whole && self.policy.wants_huge(site.area) && self.tables.owned_below(base) >= PAGES_WORTH_IT
     }
 }

@@ -38,6 +38,8 @@ struct Fetched {
 /// What one attempt came to.
 enum Step {
     Done,
+    /// Done, and so many small pages are in use around it that one of 2 MiB is better.
+    Crowded,
     /// Another vCPU was faster; look again.
     Again,
     /// The object must be asked without the lock.
@@ -80,6 +82,10 @@ impl AddressSpace {
             };
             match step {
                 Step::Done => return Ok(()),
+                Step::Crowded => {
+                    self.join_around(page);
+                    return Ok(());
+                }
                 Step::Again => {}
                 Step::Fetch { backing, index, write } => {
                     attempt += 1;
@@ -112,7 +118,10 @@ impl AddressSpace {
         if value != 0 {
             self.fault_existing(site, slot, value, fetched)
         } else if site.area.is_anonymous() {
-            self.fault_anonymous(site, slot)
+            match self.fault_anonymous(site, slot) {
+                Step::Done if self.is_crowded(site) => Step::Crowded,
+                step => step,
+            }
         } else {
             self.fault_object(site, slot, fetched)
         }

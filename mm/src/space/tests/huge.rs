@@ -168,6 +168,28 @@ fn steps_that_fill_2_mib_become_large_and_keep_their_bytes() {
 }
 
 #[test]
+fn touches_that_half_fill_2_mib_make_them_large() {
+    let space = AddressSpace::for_test();
+    space.set_huge_pages(HugePages::Always);
+    space.at(A, HUGE_PAGE_SIZE, NONE);
+    let half = HUGE_PAGE_SIZE / 2;
+    space.at(A, half, RW);
+    space.store(A, 1).expect("writable");
+    // Nearly nothing was there when the rest came.
+    space.at(A + half, half, RW);
+    assert_eq!(space.level_at(A), Some(1));
+    for page in 1..255 {
+        space.store(A + page * PAGE_SIZE, page as u8).expect("writable");
+    }
+    assert_eq!(space.level_at(A), Some(1));
+    space.store(A + 255 * PAGE_SIZE, 255).expect("writable");
+    assert_eq!(space.level_at(A), Some(2));
+    assert!((1..=255).all(|page| space.load(A + page * PAGE_SIZE) == Ok(page as u8)));
+    assert_eq!((space.load(A), space.load(A + 300 * PAGE_SIZE)), (Ok(1), Ok(0)));
+    assert_eq!(space.usage().resident, HUGE_PAGE_SIZE);
+}
+
+#[test]
 fn collapse_makes_large_what_it_can_and_says_what_it_cannot() {
     let space = AddressSpace::for_test();
     space.set_huge_pages(HugePages::Auto);
