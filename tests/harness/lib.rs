@@ -42,6 +42,7 @@ pub mod jtreg;
 pub mod many;
 pub mod parts;
 pub mod power_cut;
+pub mod switch;
 pub mod table;
 pub mod tally;
 

@@ -34,6 +34,7 @@ pub fn run(filter: &dyn Fn(&str) -> bool, built: &Built, jdk: &Jdk, guest: &Gues
     one("parts-volume", &|| volume(built, jdk, guest));
     one("parts-server", &|| server(built, guest));
     one("parts-datagrams", &|| datagrams(built, guest));
+    one("parts-switch", &|| crate::switch::run(built));
     one("parts-crowd", &|| crate::crowd::run(with_part(guest, "network")?, built, guest));
 }
 
@@ -160,7 +161,7 @@ fn echoed(socket: &UdpSocket, size: usize) -> Result<()> {
 }
 
 /// One request, repeated until the server is there: QEMU accepts for a guest that does not listen yet.
-fn ask(port: u16, size: usize) -> Result<()> {
+pub(crate) fn ask(port: u16, size: usize) -> Result<()> {
     let patience = Instant::now() + Duration::from_secs(150);
     loop {
         let mut answer = Vec::new();
