@@ -106,6 +106,41 @@ struct DeviceFile {
     number: u64,
 }
 
+#[inline(never)]
+fn read_random(sink: &mut dyn Sink) -> FsResult<usize> {
+    let mut buffer = [0; PIECE];
+    let mut done = 0;
+    while sink.remaining() > 0 {
+        let len = sink.remaining().min(PIECE);
+        hal::random::fill(&mut buffer[..len]);
+        match sink.put(&buffer[..len]) {
+            Ok(0) => break,
+            Ok(count) => done += count,
+            Err(error) if done == 0 => return Err(error),
+            Err(_) => break,
+        }
+    }
+    Ok(done)
+}
+
+#[inline(never)]
+fn write_random(source: &mut dyn Source) -> FsResult<usize> {
+    let mut buffer = [0; PIECE];
+    let mut done = 0;
+    while source.remaining() > 0 {
+        match source.take(&mut buffer[..]) {
+            Ok(0) => break,
+            Ok(count) => {
+                hal::random::reseed(&buffer[..count]);
+                done += count;
+            }
+            Err(error) if done == 0 => return Err(error),
+            Err(_) => break,
+        }
+    }
+    Ok(done)
+}
+
 impl File for DeviceFile {
     fn as_any(&self) -> &dyn Any {
         self
@@ -120,21 +155,7 @@ impl File for DeviceFile {
         match self.device {
             Device::Null => Ok(0),
             Device::Zero | Device::Full => sink.put_zeros(sink.remaining()),
-            Device::Random => {
-                let mut buffer = [0; PIECE];
-                let mut done = 0;
-                while sink.remaining() > 0 {
-                    let len = sink.remaining().min(PIECE);
-                    hal::random::fill(&mut buffer[..len]);
-                    match sink.put(&buffer[..len]) {
-                        Ok(0) => break,
-                        Ok(count) => done += count,
-                        Err(error) if done == 0 => return Err(error),
-                        Err(_) => break,
-                    }
-                }
-                Ok(done)
-            }
+            Device::Random => read_random(sink),
         }
     }
     fn write_at(&self, _offset: u64, source: &mut dyn Source) -> FsResult<usize> {
@@ -142,22 +163,7 @@ impl File for DeviceFile {
             // Not even looked at, as on Linux.
             Device::Null | Device::Zero => Ok(source.remaining()),
             Device::Full => Err(FsError::NoSpace),
-            Device::Random => {
-                let mut buffer = [0; PIECE];
-                let mut done = 0;
-                while source.remaining() > 0 {
-                    match source.take(&mut buffer[..]) {
-                        Ok(0) => break,
-                        Ok(count) => {
-                            hal::random::reseed(&buffer[..count]);
-                            done += count;
-                        }
-                        Err(error) if done == 0 => return Err(error),
-                        Err(_) => break,
-                    }
-                }
-                Ok(done)
-            }
+            Device::Random => write_random(source),
         }
     }
     fn append(&self, source: &mut dyn Source) -> FsResult<(usize, u64)> {

@@ -35,6 +35,27 @@ pub enum SeekFrom {
     Next(Extent, u64),
 }
 
+/// How an object is read and written: asked once, for every call needs it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Way {
+    /// The next bytes.
+    Stream,
+    /// At the position.
+    Positioned,
+    /// All positions are the same (`/dev/zero`): none is kept, and nobody waits for it.
+    Anywhere,
+}
+
+impl Way {
+    fn of(file: &dyn File) -> Self {
+        match (file.access(), file.has_position()) {
+            (Access::Stream, _) => Way::Stream,
+            (Access::Positioned, true) => Way::Positioned,
+            (Access::Positioned, false) => Way::Anywhere,
+        }
+    }
+}
+
 /// An open description.
 ///
 /// # Locks
@@ -42,6 +63,7 @@ pub enum SeekFrom {
 /// touched meanwhile.
 pub struct OpenFile {
     file: Arc<dyn File>,
+    way: Way,
     place: Option<Arc<Dentry>>,
     status: AtomicU32,
     position: Mutex<u64>,
@@ -64,6 +86,7 @@ impl OpenFile {
             notify::object(place, Change::OPEN);
         }
         Arc::new(Self {
+            way: Way::of(&*file),
             file,
             place,
             status: AtomicU32::new(status.bits()),
@@ -154,8 +177,11 @@ impl OpenFile {
     /// `read`: at the position, or the next bytes of a stream.
     pub fn read(&self, sink: &mut dyn Sink) -> FsResult<usize> {
         self.readable()?;
-        if self.file.access() == Access::Stream {
+        if self.way == Way::Stream {
             return Ok(self.told(Change::ACCESS, self.file.read(sink, self.blocking())?));
+        }
+        if self.way == Way::Anywhere {
+            return Ok(self.told(Change::ACCESS, self.file.read_at(0, sink)?));
         }
         let mut position = self.position.lock();
         within(*position, sink.remaining())?;
@@ -167,8 +193,11 @@ impl OpenFile {
     /// `write`: at the position, at the end with APPEND, or to a stream.
     pub fn write(&self, source: &mut dyn Source) -> FsResult<usize> {
         self.writable()?;
-        if self.file.access() == Access::Stream {
+        if self.way == Way::Stream {
             return Ok(self.told(Change::MODIFY, self.file.write(source, self.blocking())?));
+        }
+        if self.way == Way::Anywhere {
+            return Ok(self.told(Change::MODIFY, self.file.write_at(0, source)?));
         }
         let mut position = self.position.lock();
         let count = if self.status().contains(StatusFlags::APPEND) {
@@ -223,7 +252,7 @@ impl OpenFile {
 
     /// Whether bytes have offsets here. Errors: `SeekPipe`.
     pub fn positioned(&self) -> FsResult<()> {
-        if self.file.access() == Access::Stream { Err(FsError::SeekPipe) } else { Ok(()) }
+        if self.way == Way::Stream { Err(FsError::SeekPipe) } else { Ok(()) }
     }
 
     /// Whether there is a position to move; without one lseek(2) gives 0. Errors: `BadHandle`, `SeekPipe`.
@@ -231,11 +260,11 @@ impl OpenFile {
         if self.status().contains(StatusFlags::PATH) {
             return Err(FsError::BadHandle);
         }
-        if self.file.access() == Access::Stream {
+        if self.way == Way::Stream {
             // Counters, timers and epolls have a position that nothing moves.
             return if self.file.metadata().kind == FileKind::Anonymous { Ok(false) } else { Err(FsError::SeekPipe) };
         }
-        Ok(self.file.has_position())
+        Ok(self.way == Way::Positioned)
     }
 
     /// Moves the position and says where it is.

@@ -131,6 +131,13 @@ impl UserSlice {
         self.advance(count);
         Ok(count)
     }
+    /// Clears the next `count` bytes (at most [`Self::len`]) and advances.
+    pub fn clear(&mut self, count: usize) -> Result<(), Errno> {
+        let count = count.min(self.len);
+        hal::user::zero(self.addr, count)?;
+        self.advance(count);
+        Ok(())
+    }
     fn advance(&mut self, count: usize) {
         self.addr += count as u64;
         self.len -= count;

@@ -35,6 +35,13 @@ impl Sink for UserSlice {
         }
         by_pages(self, count, |rest, done, piece| rest.write(&bytes[done..done + piece]).is_ok())
     }
+    fn put_zeros(&mut self, len: usize) -> FsResult<usize> {
+        let count = len.min(self.len());
+        if self.clear(count).is_ok() {
+            return Ok(count);
+        }
+        by_pages(self, count, |rest, _, piece| rest.clear(piece).is_ok())
+    }
     fn remaining(&self) -> usize {
         self.len()
     }
