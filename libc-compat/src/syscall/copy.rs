@@ -5,7 +5,7 @@ use super::{Call, Row, Support::*, SysResult, row};
 use crate::uaccess::UserPtr;
 use crate::user_io::TRANSFER_MAX;
 use crate::{Errno, unsupported};
-use fs::{Access, FileKind, OpenFile, SeekFrom, SliceSource, StatusFlags, VecSink};
+use fs::{Access, FileKind, FsResult, OpenFile, SeekFrom, SliceSink, SliceSource, Source, StatusFlags, VecSink};
 use linux_raw_sys::general as linux;
 
 /// The rows of this family.
@@ -75,11 +75,50 @@ fn sendfile(call: &mut Call<'_>) -> SysResult {
         return Err(Errno::EINVAL);
     }
     let want = length(call.arg(3))?;
-    let result = copy(&input, place.offset(), want, |_, bytes| output.write(&mut SliceSource::new(bytes)));
+    let result = if output.file().access() == Access::Stream {
+        output.write(&mut FileSource::new(&input, place.offset(), want))
+    } else {
+        copy(&input, place.offset(), want, |_, bytes| output.write(&mut SliceSource::new(bytes)))
+    };
     if let Ok(count) = result {
         place.advance(&input, count as u64)?;
     }
     written(call, result)
+}
+
+/// A file's bytes on their way into a socket or pipe, which copies them from the page cache itself.
+struct FileSource<'a> {
+    file: &'a OpenFile,
+    offset: u64,
+    left: usize,
+}
+
+impl<'a> FileSource<'a> {
+    /// At most `want` bytes from `offset` on.
+    fn new(file: &'a OpenFile, offset: u64, want: usize) -> Self {
+        let metadata = file.metadata();
+        // Files without a size of their own (/proc) end where a read says so.
+        let left = match metadata.size.checked_sub(offset) {
+            Some(rest) if metadata.size > 0 => want.min(usize::try_from(rest).unwrap_or(want)),
+            None if metadata.size > 0 => 0,
+            _ => want,
+        };
+        Self { file, offset, left }
+    }
+}
+
+impl Source for FileSource<'_> {
+    fn take(&mut self, buffer: &mut [u8]) -> FsResult<usize> {
+        let most = buffer.len().min(self.left);
+        let count = self.file.read_at(self.offset, &mut SliceSink::new(&mut buffer[..most]))?;
+        self.offset += count as u64;
+        // Shorter than it was: there is no more.
+        self.left = if count == 0 { 0 } else { self.left - count };
+        Ok(count)
+    }
+    fn remaining(&self) -> usize {
+        self.left
+    }
 }
 
 /// Reads from `from` on and gives the bytes to `put(bytes before, bytes)` until it takes fewer than it was given.
