@@ -52,6 +52,7 @@ fn unread_bytes_make_a_reset() {
     send(&a, b"x", Blocking::Never).unwrap();
     b.close();
     assert!(a.poll().contains(Readiness::ERROR));
+    assert_eq!(send(&a, b"y", Blocking::Never), Err(FsError::BrokenPipe));
     assert_eq!(receive(&a, 1), Err(FsError::ConnectionReset));
     assert_eq!(receive(&a, 1).unwrap(), b"");
 }
