@@ -2,7 +2,8 @@
 //!
 //! # Concept
 //! A [`Socket`] is what bind, connect, send and their kin work on; [`SocketFile`] makes one a file behind a descriptor.
-//! One family exists so far: [`unix`] (AF_UNIX), which never leaves memory.
+//! Two families: [`unix`] (AF_UNIX), which never leaves memory, and [`inet`] (IPv4 and IPv6), which does by way of
+//! [`device`].
 //!
 //! # Neighbours
 //! Above: `libc-compat`'s `syscall/socket.rs`. Below: `fs` (files, polling, the inode behind a path), `sched` (waiting).
