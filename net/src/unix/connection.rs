@@ -108,14 +108,6 @@ impl UnixSocket {
         self.still_open(self.peer_socket()).ok_or(FsError::BrokenPipe)
     }
 
-    /// The same of a stream, where a peer that is gone wins over the pending error: that one is told to who receives.
-    fn stream_receiver(&self) -> FsResult<Arc<UnixSocket>> {
-        if self.is_connected() && self.still_open(self.peer_socket()).is_none() {
-            return Err(FsError::BrokenPipe);
-        }
-        self.receiver()
-    }
-
     fn still_open(&self, peer: Option<Arc<UnixSocket>>) -> Option<Arc<UnixSocket>> {
         peer.filter(|peer| !self.write_closed.load(Ordering::Acquire) && !peer.closed.load(Ordering::Acquire))
     }
@@ -148,7 +140,7 @@ impl UnixSocket {
     }
 
     fn send_piece(&self, source: &mut dyn Source, ancillary: &mut Ancillary, patience: Patience) -> FsResult<usize> {
-        let peer = self.stream_receiver()?;
+        let peer = self.receiver()?;
         let limit = self.options.send_buffer() as usize;
         let want = source.remaining().min(PIECE_MAX);
         let granted = patience.wait(&peer.inbox.writable, || {
