@@ -53,7 +53,7 @@ fn options() {
     refused(&stage, stage.command(&["--cpus", "0", "--kernel", "/bin/true", "--exec", "/bin/true"]), "--cpus 0");
     for (words, part) in [
         (&["--net", "bridge"][..], "expected user, tap=NAME"),
-        (&["--publish", "80"], "[ADDRESS:]HOSTPORT:GUESTPORT"),
+        (&["--publish", "80"], "[ADDRESS:]HOSTPORT:[GUESTADDRESS:]GUESTPORT"),
         (&["--publish", "80:80", "--net", "none"], "--net user only"),
         (&["--ip", "10.0.0.2"], "expected ADDRESS/LENGTH"),
         (&["--ip", "10.0.0.2/24", "--ip", "10.0.0.3/24"], "at most one IPv4"),
