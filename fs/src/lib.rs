@@ -65,7 +65,7 @@ pub use file::{Access, Extent, File, SyncKind};
 pub use inode::{Allocate, FileSystem, Inode, InodeRef, Link, NewNode, RenameMode, XattrMode};
 pub use io::{Blocking, Sink, SliceSink, SliceSource, Source, VecSink};
 pub use metadata::{DirEntry, FileKind, FsStat, Metadata, OpenFlags, SetAttributes, StatusFlags};
-pub use open_file::{OpenFile, SeekFrom};
+pub use open_file::{MAX_OFFSET, OpenFile, SeekFrom};
 pub use poll::{Epoll, EpollEvent, EpollInterest, EpollMode, PollRequest, PollSource, PollWatcher, Readiness, poll};
 pub use proc::{ProcessSource, ProcessView};
 pub use sysfs::sysfs;

@@ -13,8 +13,8 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use hal::sync::SpinLock;
 use sched::Mutex;
 
-/// Largest offset.
-const MAX_OFFSET: u64 = i64::MAX as u64;
+/// Largest offset, bytes: that of `off_t` (lseek(2)).
+pub const MAX_OFFSET: u64 = i64::MAX as u64;
 
 /// Whether a transfer ends at an offset that there can be. Errors: `Invalid`.
 #[inline(always)]

@@ -5,7 +5,9 @@ use super::{Call, Row, Support::*, SysResult, row};
 use crate::uaccess::UserPtr;
 use crate::user_io::TRANSFER_MAX;
 use crate::{Errno, unsupported};
-use fs::{Access, FileKind, FsResult, OpenFile, SeekFrom, SliceSink, SliceSource, Source, StatusFlags, VecSink};
+use fs::{
+    Access, FileKind, FsResult, MAX_OFFSET, OpenFile, SeekFrom, SliceSink, SliceSource, Source, StatusFlags, VecSink,
+};
 use linux_raw_sys::general as linux;
 
 /// The rows of this family.
@@ -17,8 +19,6 @@ pub const ROWS: &[Row] = &[
     row(linux::__NR_vmsplice, "vmsplice", "dxdx", refuse_splice, Refused, "vmsplice(2)"),
 ];
 
-/// The largest file.
-const MAX_OFFSET: u64 = i64::MAX as u64;
 /// Bytes copied at once.
 const PIECE: usize = 64 << 10;
 
@@ -168,8 +168,8 @@ fn copy_file_range(call: &mut Call<'_>) -> SysResult {
         return Err(Errno::EBADF);
     }
     let (from, to) = (Place::new(call.ptr(1), &input)?, Place::new(call.ptr(3), &output)?);
-    let sources = (input.metadata(), output.metadata());
-    if sources.0.dev != sources.1.dev {
+    let (source, target) = (input.metadata(), output.metadata());
+    if source.dev != target.dev {
         return Err(Errno::EXDEV);
     }
     let count = call.arg(4);
@@ -180,12 +180,12 @@ fn copy_file_range(call: &mut Call<'_>) -> SysResult {
     offset(from_offset)?;
     offset(to_offset)?;
     // No more than there is; only then do ranges of one file meet.
-    let count = count.min(sources.0.size.saturating_sub(from_offset));
+    let count = count.min(source.size.saturating_sub(from_offset));
     if to_offset >= MAX_OFFSET {
         return Err(Errno::EFBIG);
     }
     let count = count.min(MAX_OFFSET.saturating_sub(to_offset));
-    if sources.0.ino == sources.1.ino && to_offset + count > from_offset && to_offset < from_offset + count {
+    if source.ino == target.ino && to_offset + count > from_offset && to_offset < from_offset + count {
         return Err(Errno::EINVAL);
     }
     let want = length(count)?;
