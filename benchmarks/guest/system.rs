@@ -11,7 +11,7 @@ use images::network::{Network, Publish};
 use images::program;
 use std::ffi::OsString;
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 /// Which system.
@@ -55,6 +55,8 @@ pub enum Link {
     User(u16),
     /// A tap device of this name; see [`TAP_HOST`].
     Tap(String),
+    /// Whoever listens at this socket is the guest's network; the guest is [`GUEST`].
+    Frames(PathBuf),
 }
 
 /// The port that servers in the guest listen at.
@@ -62,26 +64,32 @@ pub const SERVER_PORT: u16 = 8080;
 /// At a tap: the host's address, which whoever made the tap has given it, and the guest's.
 pub const TAP_HOST: &str = "10.77.0.1";
 const TAP_GUEST: &str = "10.77.0.2";
+/// The guest's address with user networking and with [`Link::Frames`].
+pub const GUEST: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
 
 impl Link {
-    /// Where the host finds the guest's server.
+    /// Where the host's own network finds the guest's server.
     pub fn server(&self) -> Option<SocketAddr> {
         match self {
             Link::None => None,
             Link::User(port) => Some(([127, 0, 0, 1], *port).into()),
             Link::Tap(_) => Some(SocketAddr::new(TAP_GUEST.parse().ok()?, SERVER_PORT)),
+            Link::Frames(_) => None,
         }
     }
 
     /// What both guests are told, so that none needs a DHCP server.
     fn addresses(&self) -> Option<Addresses> {
-        let (own, gateway) = match self {
+        let own = GUEST.to_string();
+        let (own, bits, gateway) = match self {
             Link::None => return None,
             // QEMU's own: docs/system/devices/net.rst.
-            Link::User(_) => ("10.0.2.15", "10.0.2.2"),
-            Link::Tap(_) => (TAP_GUEST, TAP_HOST),
+            Link::User(_) => (own.as_str(), 24, "10.0.2.2"),
+            Link::Tap(_) => (TAP_GUEST, 24, TAP_HOST),
+            // All hosts are neighbours.
+            Link::Frames(_) => (own.as_str(), 16, "10.0.2.2"),
         };
-        Some(Addresses { own: format!("{own}/24"), gateway: gateway.into() })
+        Some(Addresses { own: format!("{own}/{bits}"), gateway: gateway.into() })
     }
 }
 
@@ -226,6 +234,7 @@ impl Systems {
                     vec![Publish { address: None, host: *host, machine: None, guest: SERVER_PORT, is_udp: false }];
             }
             Link::Tap(name) => machine.network = Network::Tap { name: name.clone(), queues: 1 },
+            Link::Frames(path) => machine.network = Network::Frames { path: path.clone() },
         }
         machine.layers.clone_from(&self.layers);
         if let Some(file) = &plan.volume {

@@ -1,28 +1,77 @@
 //! The clients, on the host: a request is sent and its whole answer read.
 
 use anyhow::{Context, Result, bail};
+use guest::system::{GUEST, SERVER_PORT};
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, SocketAddrV4, TcpStream};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 /// A server that does not answer for so long has failed.
 const LIMIT: Duration = Duration::from_secs(120);
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: guest\r\n\r\n";
 
+/// Bytes that wait on each way of a connection of [`Door::Peer`]'s.
+const BUFFER: usize = 16 << 10;
+
+/// Which way leads to the server.
+#[derive(Clone)]
+pub enum Door {
+    /// This computer's own TCP.
+    Host(SocketAddr),
+    /// A network of this process's own.
+    Peer(Arc<Peer>),
+}
+
+/// A network and its socket's directory.
+pub struct Peer {
+    /// Where the guest is [`GUEST`].
+    pub network: peer::Network,
+    _directory: TempDir,
+}
+
+impl Peer {
+    /// A network, and the path at which a guest finds it.
+    pub fn new() -> Result<(Peer, PathBuf)> {
+        let directory = tempfile::Builder::new().prefix("peer").tempdir()?;
+        let path = directory.path().join("frames");
+        Ok((Peer { network: peer::Network::bind(&path, GUEST)?, _directory: directory }, path))
+    }
+}
+
+trait Duplex: Read + Write {}
+impl<T: Read + Write> Duplex for T {}
+
+impl Door {
+    fn open(&self) -> Result<Box<dyn Duplex>> {
+        match self {
+            Door::Host(server) => {
+                let stream = TcpStream::connect(server)?;
+                stream.set_nodelay(true)?;
+                stream.set_read_timeout(Some(LIMIT))?;
+                Ok(Box::new(stream))
+            }
+            Door::Peer(peer) => {
+                Ok(Box::new(peer.network.connect(SocketAddrV4::new(GUEST, SERVER_PORT), BUFFER, LIMIT)?))
+            }
+        }
+    }
+}
+
 /// Connections that the same server has accepted.
 pub struct Clients {
-    server: SocketAddr,
-    connections: Vec<TcpStream>,
+    door: Door,
+    connections: Vec<Box<dyn Duplex>>,
 }
 
 impl Clients {
     /// Opens `count` connections; each has had one answer.
-    pub fn connect(server: SocketAddr, count: usize) -> Result<Clients> {
-        let mut clients = Clients { server, connections: Vec::new() };
-        for _ in 0..count {
-            let mut stream = TcpStream::connect(server)?;
-            stream.set_nodelay(true)?;
-            stream.set_read_timeout(Some(LIMIT))?;
+    pub fn connect(door: &Door, count: usize) -> Result<Clients> {
+        let mut clients = Clients { door: door.clone(), connections: Vec::new() };
+        for number in 0..count {
+            let mut stream = door.open().with_context(|| format!("connection {number} of {count}"))?;
             stream.write_all(REQUEST)?;
             answer(&mut stream)?;
             clients.connections.push(stream);
@@ -69,7 +118,7 @@ impl Clients {
         Ok(bytes as f64 / started.elapsed().as_secs_f64())
     }
 
-    fn first(&mut self) -> Result<&mut TcpStream> {
+    fn first(&mut self) -> Result<&mut Box<dyn Duplex>> {
         self.connections.first_mut().context("no connection")
     }
 
@@ -80,12 +129,12 @@ impl Clients {
 
     /// More connections to the same server.
     pub fn more(&self, count: usize) -> Result<Clients> {
-        Clients::connect(self.server, count)
+        Clients::connect(&self.door, count)
     }
 }
 
 /// Reads one answer to its end; the length of its body.
-fn answer(stream: &mut TcpStream) -> Result<u64> {
+fn answer(stream: &mut dyn Duplex) -> Result<u64> {
     let mut bytes = [0; 64 << 10];
     let mut seen = 0;
     let end = loop {
@@ -138,7 +187,7 @@ mod tests {
                 }
             }
         });
-        let mut clients = Clients::connect(server, 1).unwrap();
+        let mut clients = Clients::connect(&Door::Host(server), 1).unwrap();
         assert!(clients.ask(1).unwrap_err().to_string().contains("500"));
         thread.join().unwrap();
     }

@@ -6,7 +6,7 @@ use clap::{Parser, ValueEnum};
 use guest::report::Bar;
 use guest::system::{Side, Systems};
 use guest::turns::{self, Common, both, row};
-use measure::Server;
+use measure::{Server, Way};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
@@ -33,6 +33,9 @@ struct Options {
     /// Connections that are open and idle
     #[arg(long, default_value_t = 10_000)]
     idle: usize,
+    /// Counts: over QEMU's user networking instead of a network of the benchmark's own
+    #[arg(long)]
+    user: bool,
     /// wall, transfer: over this tap device instead of user networking; the host has 10.77.0.1/24 at it
     #[arg(long)]
     tap: Option<String>,
@@ -67,9 +70,9 @@ enum Which {
 impl Which {
     fn server(self) -> Server {
         match self {
-            Which::Nio => Server { class: "NioServer", text: "one-thread NIO server" },
-            Which::Jdk => Server { class: "JdkServer", text: "JDK HttpServer" },
-            Which::Netty => Server { class: "NettyServer", text: "Netty" },
+            Which::Nio => Server { class: "NioServer", text: "one-thread NIO server", warm_up: 30_000 },
+            Which::Jdk => Server { class: "JdkServer", text: "JDK HttpServer", warm_up: 10_000 },
+            Which::Netty => Server { class: "NettyServer", text: "Netty", warm_up: 15_000 },
         }
     }
 }
@@ -92,10 +95,11 @@ fn measure(options: &Options) -> Result<bool> {
     let shared = tempfile::tempdir()?;
     build(shared.path(), servers.contains(&Which::Netty))?;
     let systems = Systems::prepare(shared.path(), sides.contains(&Side::Demitasse))?;
+    let way = if options.user { Way::User } else { Way::Peer };
     let mut rows = Vec::new();
     if wanted.contains(&What::Requests) {
         for server in servers.iter().map(|which| which.server()) {
-            let samples = both(&sides, options.counts, |side| measure::requests(&systems, side, server))?;
+            let samples = both(&sides, options.counts, |side| measure::requests(&systems, side, server, way))?;
             for connections in ["1", "16"] {
                 let text = format!("{}, {connections} connections, instructions a request", server.text);
                 rows.push(row(&samples, &format!("{}_{connections}", server.class), &text, Bar::Ratio(0.5)));
@@ -104,7 +108,7 @@ fn measure(options: &Options) -> Result<bool> {
     }
     if wanted.contains(&What::Idle) {
         let server = Which::Nio.server();
-        let samples = both(&sides, options.counts, |side| measure::idle(&systems, side, server, options.idle))?;
+        let samples = both(&sides, options.counts, |side| measure::idle(&systems, side, server, way, options.idle))?;
         let text = format!("{}, beside 0 idle connections, instructions a request", server.text);
         rows.push(row(&samples, "idle_without", &text, Bar::None));
         let limit = 1.05 * guest::stats::median(&row(&samples, "idle_without", "", Bar::None).ours);
@@ -120,16 +124,17 @@ fn measure(options: &Options) -> Result<bool> {
     }
     if wanted.contains(&What::Bytes) {
         let server = Which::Nio.server();
-        let samples = both(&sides, options.counts, |side| measure::transfer_count(&systems, side, server, 64 << 20))?;
+        let samples =
+            both(&sides, options.counts, |side| measure::transfer_count(&systems, side, server, way, 64 << 20))?;
         for (name, text) in [("from_guest", "received from"), ("to_guest", "sent to")] {
             rows.push(row(&samples, name, &format!("instructions a megabyte {text} the guest"), Bar::None));
         }
     }
-    let tap = options.tap.as_deref();
+    let way = options.tap.as_deref().map_or(Way::User, Way::Tap);
     if wanted.contains(&What::Wall) {
         for server in servers.iter().map(|which| which.server()) {
             let samples =
-                both(&sides, options.runs, |side| measure::wrk(&systems, side, server, tap, options.seconds))?;
+                both(&sides, options.runs, |side| measure::wrk(&systems, side, server, way, options.seconds))?;
             for (connections, bar) in CONNECTIONS.into_iter().zip(RATE_BARS) {
                 let text = format!("{}, {connections} connections", server.text);
                 let rate = format!("{text}, requests a second");
@@ -141,7 +146,7 @@ fn measure(options: &Options) -> Result<bool> {
     }
     if wanted.contains(&What::Transfer) {
         let server = Which::Nio.server();
-        let samples = both(&sides, options.runs, |side| measure::transfer(&systems, side, server, tap, 1_000_000_000))?;
+        let samples = both(&sides, options.runs, |side| measure::transfer(&systems, side, server, way, 1_000_000_000))?;
         for (name, text) in [("from_guest", "received from"), ("to_guest", "sent to")] {
             rows.push(row(&samples, name, &format!("1 GB {text} the guest, MB/s"), Bar::AtLeast(1.2)));
         }

@@ -1,19 +1,18 @@
 //! One boot of one side for each function here.
 
-use crate::load::Clients;
+use crate::load::{Clients, Door, Peer};
 use anyhow::{Context, Result};
 use guest::qmp::Monitor;
 use guest::run::Run;
 use guest::system::{Link, Plan, Program, Side, Systems};
 use guest::turns::Samples;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A server that is not ready by then has failed.
 const LIMIT: Duration = Duration::from_secs(300);
-/// Requests before the first that counts: what runs often is compiled then.
-const WARM_UP: usize = 30_000;
 /// Rounds whose median counts, and requests of each.
 const ROUNDS: usize = 7;
 const REQUESTS: usize = 2_000;
@@ -25,6 +24,8 @@ pub struct Server {
     pub class: &'static str,
     /// For tables.
     pub text: &'static str,
+    /// Requests before the first that counts: what runs often is compiled then. Fewer where each takes long.
+    pub warm_up: usize,
 }
 
 fn plan(program: Program, link: Link, is_counted: bool) -> Plan {
@@ -37,17 +38,46 @@ fn java(server: Server) -> Program {
     Program::Java(words.into_iter().chain([server.class]).map(String::from).collect())
 }
 
-fn user_network() -> Result<Link> {
-    // Free a moment ago: QEMU says so if it is not any more.
-    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-    Ok(Link::User(port))
+/// How the client and the guest are connected.
+#[derive(Clone, Copy)]
+pub enum Way<'a> {
+    /// A network of this process's own: see the crate `peer`.
+    Peer,
+    /// QEMU's user networking.
+    User,
+    /// This tap device.
+    Tap(&'a str),
 }
 
-fn start(systems: &Systems, side: Side, plan: &Plan) -> Result<(Run, SocketAddr)> {
-    let server = plan.link.server().context("no network")?;
-    let mut run = Run::start(systems, side, plan)?;
+fn link(way: Way<'_>) -> Result<(Link, Door)> {
+    match way {
+        Way::Peer => {
+            let (peer, path) = Peer::new()?;
+            Ok((Link::Frames(path), Door::Peer(Arc::new(peer))))
+        }
+        Way::User => {
+            // Free a moment ago: QEMU says so if it is not any more.
+            let server = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+            Ok((Link::User(server.port()), Door::Host(server)))
+        }
+        Way::Tap(name) => {
+            let link = Link::Tap(name.into());
+            let server = link.server().context("no address")?;
+            Ok((link, Door::Host(server)))
+        }
+    }
+}
+
+/// Starts a server; it is ready, and the way to it too.
+fn start(systems: &Systems, side: Side, server: Server, way: Way<'_>, is_counted: bool) -> Result<(Run, Door)> {
+    let (link, door) = link(way)?;
+    let plan = plan(java(server), link, is_counted);
+    let mut run = Run::start(systems, side, &plan)?;
     run.wait_for_line("ready", LIMIT)?;
-    Ok((run, server))
+    if let Door::Peer(peer) = &door {
+        peer.network.wait_for_guest(LIMIT)?;
+    }
+    Ok((run, door))
 }
 
 /// Instructions a request of each round, everything that the guest does meanwhile included.
@@ -69,34 +99,34 @@ fn rounds(monitor: &mut Monitor, clients: &mut Clients, count: usize) -> Result<
 }
 
 /// Instructions a request: one connection (each request wakes the server), and 16 that ask together.
-pub fn requests(systems: &Systems, side: Side, server: Server) -> Result<Samples> {
-    let plan = plan(java(server), user_network()?, true);
-    let (run, address) = start(systems, side, &plan)?;
+pub fn requests(systems: &Systems, side: Side, server: Server, way: Way<'_>) -> Result<Samples> {
+    let (run, door) = start(systems, side, server, way, true)?;
     let mut monitor = run.monitor()?;
     let mut samples = Samples::new();
-    let mut many = Clients::connect(address, 16)?;
-    many.ask(WARM_UP / 16)?;
-    for (name, clients) in [("16", &mut many), ("1", &mut Clients::connect(address, 1)?)] {
-        clients.ask(WARM_UP / 10 / clients.count())?;
+    let mut many = Clients::connect(&door, 16)?;
+    many.ask(server.warm_up / 16)?;
+    for (name, clients) in [("16", &mut many), ("1", &mut Clients::connect(&door, 1)?)] {
+        clients.ask(server.warm_up / 10 / clients.count())?;
         samples.insert(format!("{}_{name}", server.class), rounds(&mut monitor, clients, ROUNDS)?);
     }
     Ok(samples)
 }
 
 /// Instructions a request of one connection while `idle` others are open, against none: alternately in one boot.
-pub fn idle(systems: &Systems, side: Side, server: Server, idle: usize) -> Result<Samples> {
-    let plan = plan(java(server), user_network()?, true);
-    let (run, address) = start(systems, side, &plan)?;
+pub fn idle(systems: &Systems, side: Side, server: Server, way: Way<'_>, idle: usize) -> Result<Samples> {
+    let (run, door) = start(systems, side, server, way, true)?;
     let mut monitor = run.monitor()?;
-    let mut one = Clients::connect(address, 1)?;
-    one.ask(WARM_UP)?;
+    let mut one = Clients::connect(&door, 1)?;
+    one.ask(server.warm_up)?;
     let mut samples = Samples::new();
     let mut without = rounds(&mut monitor, &mut one, ROUNDS)?;
+    let started = std::time::Instant::now();
     let others = one.more(idle)?;
-    one.ask(WARM_UP / 30)?;
+    eprintln!("net: {idle} connections are open after {:.0?}", started.elapsed());
+    one.ask(server.warm_up / 30)?;
     samples.insert("idle_with".into(), rounds(&mut monitor, &mut one, ROUNDS)?);
     drop(others);
-    one.ask(WARM_UP / 30)?;
+    one.ask(server.warm_up / 30)?;
     without.extend(rounds(&mut monitor, &mut one, ROUNDS)?);
     samples.insert("idle_without".into(), without);
     Ok(samples)
@@ -116,15 +146,11 @@ pub fn loopback(systems: &Systems, side: Side) -> Result<Samples> {
     Ok(samples)
 }
 
-fn link(tap: Option<&str>) -> Result<Link> {
-    tap.map_or_else(user_network, |name| Ok(Link::Tap(name.into())))
-}
-
 /// Requests a second, and the 99th percentile of their times in milliseconds, at each number of connections.
-pub fn wrk(systems: &Systems, side: Side, server: Server, tap: Option<&str>, seconds: u32) -> Result<Samples> {
-    let plan = plan(java(server), link(tap)?, false);
-    let (_run, address) = start(systems, side, &plan)?;
-    Clients::connect(address, 16)?.ask(WARM_UP / 16)?;
+pub fn wrk(systems: &Systems, side: Side, server: Server, way: Way<'_>, seconds: u32) -> Result<Samples> {
+    let (_run, door) = start(systems, side, server, way, false)?;
+    let Door::Host(address) = door else { anyhow::bail!("wrk uses this computer's own TCP") };
+    Clients::connect(&door, 16)?.ask(server.warm_up / 16)?;
     let mut samples = Samples::new();
     for connections in crate::CONNECTIONS {
         let threads = connections.min(2);
@@ -159,10 +185,9 @@ fn wrk_figures(text: &str) -> Option<(f64, f64)> {
 }
 
 /// Megabytes a second of `bytes` sent to the guest and received from it, one connection.
-pub fn transfer(systems: &Systems, side: Side, server: Server, tap: Option<&str>, bytes: u64) -> Result<Samples> {
-    let plan = plan(java(server), link(tap)?, false);
-    let (_run, address) = start(systems, side, &plan)?;
-    let mut client = Clients::connect(address, 1)?;
+pub fn transfer(systems: &Systems, side: Side, server: Server, way: Way<'_>, bytes: u64) -> Result<Samples> {
+    let (_run, door) = start(systems, side, server, way, false)?;
+    let mut client = Clients::connect(&door, 1)?;
     client.receive(bytes / 16)?;
     client.send(bytes / 16)?;
     let from = client.receive(bytes)? / 1e6;
@@ -171,11 +196,10 @@ pub fn transfer(systems: &Systems, side: Side, server: Server, tap: Option<&str>
 }
 
 /// Instructions a megabyte, both ways.
-pub fn transfer_count(systems: &Systems, side: Side, server: Server, bytes: u64) -> Result<Samples> {
-    let plan = plan(java(server), user_network()?, true);
-    let (run, address) = start(systems, side, &plan)?;
+pub fn transfer_count(systems: &Systems, side: Side, server: Server, way: Way<'_>, bytes: u64) -> Result<Samples> {
+    let (run, door) = start(systems, side, server, way, true)?;
     let mut monitor = run.monitor()?;
-    let mut client = Clients::connect(address, 1)?;
+    let mut client = Clients::connect(&door, 1)?;
     let mut samples = Samples::new();
     for is_counted in [false, true, true, true] {
         for (name, way) in [("from_guest", true), ("to_guest", false)] {

@@ -5,6 +5,7 @@
 
 use crate::build::Built;
 use crate::guest::Guest;
+use crate::number_of;
 use crate::table::{Program, Test};
 use anyhow::{Context, Result, bail, ensure};
 use images::machine::Machine;
@@ -15,8 +16,8 @@ use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::mpsc::{Receiver, channel};
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{env, thread};
 
 const GUEST: u32 = 0x0a00_020f;
 const PORT: u16 = 8080;
@@ -28,10 +29,6 @@ const ACK: u8 = 16;
 const FIN: u8 = 1;
 /// What the guest may have less of at the end: its page cache and heap move a little.
 const LEAK_MAX_KIB: u64 = 16 << 10;
-
-fn number_of(name: &str, default: u32) -> u32 {
-    env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
 
 /// Runs the server and the crowd.
 pub fn run(mut machine: Machine, built: &Built, guest: &Guest) -> Result<()> {

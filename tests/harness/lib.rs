@@ -17,6 +17,7 @@
 //! * [`power_cut`]: the whole machine loses its power under load
 //! * [`parts`]: volumes and the network
 //! * [`crowd`]: a server in a hostile network
+//! * [`lossy`]: a server behind a bad link
 //! * [`tally`]: counts, and the closing line
 //! * [`jtreg`]: OpenJDK's own tests, with a program of their own
 
@@ -39,12 +40,18 @@ pub mod host;
 pub mod java;
 #[path = "../jtreg/mod.rs"]
 pub mod jtreg;
+pub mod lossy;
 pub mod many;
 pub mod parts;
 pub mod power_cut;
 pub mod switch;
 pub mod table;
 pub mod tally;
+
+/// A number out of the environment: the long forms of some tests.
+fn number_of(name: &str, default: u32) -> u32 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
 
 /// What a program did.
 #[derive(Clone, Debug, PartialEq, Eq)]

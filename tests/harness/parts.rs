@@ -35,6 +35,7 @@ pub fn run(filter: &dyn Fn(&str) -> bool, built: &Built, jdk: &Jdk, guest: &Gues
     one("parts-server", &|| server(built, guest));
     one("parts-datagrams", &|| datagrams(built, guest));
     one("parts-switch", &|| crate::switch::run(built));
+    one("parts-lossy", &|| crate::lossy::run(with_part(guest, "network")?, built, guest));
     one("parts-crowd", &|| crate::crowd::run(with_part(guest, "network")?, built, guest));
 }
 

@@ -8,13 +8,14 @@ use std::process::Command;
 /// A crate may use those after it in this chain, never one before.
 const CHAIN: [&str; 8] = ["kernel", "jvm-host", "libc-compat", "net", "fs", "mm", "sched", "hal"];
 /// Crates beside the chain, and all that they may use.
-const BESIDE: [(&str, &[&str]); 6] = [
+const BESIDE: [(&str, &[&str]); 7] = [
     ("drivers", &["mm", "sched", "hal"]),
     ("wire", &[]),
     ("ext4", &[]),
     ("images", &["wire"]),
-    ("tests", &["images", "wire"]),
-    ("benchmarks", &["images", "wire"]),
+    ("peer", &[]),
+    ("tests", &["images", "peer", "wire"]),
+    ("benchmarks", &["images", "peer", "wire"]),
 ];
 /// What crates of the chain may use beside it.
 const ALSO: [(&str, &[&str]); 3] = [("kernel", &["drivers"]), ("jvm-host", &["wire"]), ("fs", &["ext4"])];
