@@ -115,6 +115,8 @@ fn script(root: &Root, command: &[String], environment: &[String]) -> String {
         text += &format!("$b insmod /modules/{module}.ko\n");
     }
     text += "$b ip link set lo up\n";
+    // As systemd's services have it: ten thousand connections need as many descriptors.
+    text += "ulimit -Hn 524288\n";
     if let Some(Addresses { own, gateway }) = &root.network {
         text += &format!("$b ip link set eth0 up\n$b ip addr add {own} dev eth0\n");
         text += &format!("$b ip route add default via {gateway}\n");

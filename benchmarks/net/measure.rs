@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// A server that is not ready by then has failed.
 const LIMIT: Duration = Duration::from_secs(300);
+/// Until ten thousand connections have ended, where nobody tells.
+const ENDS: Duration = Duration::from_secs(30);
 /// Rounds whose median counts, and requests of each.
 const ROUNDS: usize = 7;
 const REQUESTS: usize = 2_000;
@@ -126,6 +128,10 @@ pub fn idle(systems: &Systems, side: Side, server: Server, way: Way<'_>, idle: u
     one.ask(server.warm_up / 30)?;
     samples.insert("idle_with".into(), rounds(&mut monitor, &mut one, ROUNDS)?);
     drop(others);
+    match &door {
+        Door::Peer(peer) => peer.network.wait_for_ends(LIMIT)?,
+        Door::Host(_) => std::thread::sleep(ENDS),
+    }
     one.ask(server.warm_up / 30)?;
     without.extend(rounds(&mut monitor, &mut one, ROUNDS)?);
     samples.insert("idle_without".into(), without);

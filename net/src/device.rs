@@ -163,6 +163,7 @@ fn ring() {
 fn serve(mut client: Client) {
     let Some(device) = device() else { return };
     ip::membership::addressed(device);
+    ip::duplicate::addressed(device);
     let mut client_ns = 0;
     loop {
         LOOK.store(false, Ordering::Release);
@@ -287,10 +288,12 @@ fn apply(index: u32, info: &NicInfo, configuration: &Configuration) {
     interface::set_state(index, true, u32::from(mtu));
     // Routes first: who finds an address finds the way too.
     interface::set_routes(index, &routes);
+    addresses.retain(|address| !ip::duplicate::is_refused(address.ip));
     interface::set_addresses(index, &addresses);
     APPLIED.wake_all();
     if let Some(device) = device() {
         ip::membership::addressed(device);
+        ip::duplicate::addressed(device);
     }
 }
 

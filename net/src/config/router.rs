@@ -1,6 +1,6 @@
 //! Routers of an IPv6 link: solicited a few times, then listened to (RFC 4861 section 6.3, RFC 4862 section 5.5).
 //!
-//! Addresses are made of the prefix and the interface's identifier. They are not probed for duplicates first.
+//! Addresses are made of the prefix and the interface's identifier.
 
 use super::frame::{self, be16, be32, bytes};
 use super::{Configuration, Ipv6Config, with_interface_id};

@@ -1,7 +1,8 @@
 //! Who has which port: the rules of bind(2) for both transports, and the choice of a free port.
 //!
-//! Connections that share a port with their listener, or got it from the system, are only counted: a server with ten
-//! thousand of them binds and looks up as fast as one with none.
+//! Connections that share a port with their listener, got it from the system, or end after their socket was closed, are only
+//! counted: a server with ten thousand of them binds and looks up as fast as one with none. TIME_WAIT is a time beside the
+//! count, which nobody has to take away.
 
 use super::address::{Endpoint, Ip, overlap};
 use super::settings::Setting;
@@ -49,14 +50,58 @@ struct Entry {
     holder: Holder,
 }
 
+/// What connections whose sockets are not bound themselves have in common on a port.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// The port.
+    pub port: u16,
+    /// Their address.
+    pub ip: Ip,
+    /// SO_REUSEADDR.
+    pub reuse: bool,
+}
+
+struct Sharers {
+    ip: Ip,
+    reuse: bool,
+    count: u32,
+    /// The last of those in TIME_WAIT leaves it then, on [`hal::clock::now_ns`].
+    waits_until_ns: u64,
+}
+
+impl Sharers {
+    fn is_gone(&self) -> bool {
+        self.count == 0 && self.waits_until_ns <= hal::clock::now_ns()
+    }
+}
+
 #[derive(Default)]
 struct Port {
     bound: Vec<Entry>,
-    /// Connections on it whose sockets were not bound by the application.
-    connections: u32,
-    /// Those of them without SO_REUSEADDR.
-    strict: u32,
+    sharers: Vec<Sharers>,
 }
+
+impl Port {
+    fn is_gone(&self) -> bool {
+        self.bound.is_empty() && self.sharers.iter().all(Sharers::is_gone)
+    }
+
+    fn add(&mut self, share: Share) {
+        match self.sharers.iter_mut().find(|known| (known.ip, known.reuse) == (share.ip, share.reuse)) {
+            Some(known) => known.count += 1,
+            None => {
+                self.sharers.retain(|known| !known.is_gone());
+                let Share { ip, reuse, .. } = share;
+                self.sharers.push(Sharers { ip, reuse, count: 1, waits_until_ns: 0 });
+            }
+        }
+    }
+}
+
+/// How long an address and port are not bound again without SO_REUSEADDR after a connection, nanoseconds (TCP_TIMEWAIT_LEN).
+pub const TIME_WAIT_NS: u64 = 60_000_000_000;
+/// Ports without sockets that are kept before those are looked for that nobody waits at any more.
+const LEFT_MAX: usize = 1024;
 
 /// What a socket asks for a port with.
 #[derive(Clone, Copy)]
@@ -110,8 +155,11 @@ impl Ports {
     /// The sockets that a new one conflicts with decide; with the table locked.
     fn is_free(port: Option<&Port>, claim: Claim, holder: &Holder) -> bool {
         let Some(port) = port else { return true };
-        let in_the_way = if claim.reuse_address || claim.reuse_port { port.strict } else { port.connections };
-        in_the_way == 0
+        let shares = claim.reuse_address || claim.reuse_port;
+        let is_in_the_way = |known: &Sharers| {
+            !(shares && known.reuse) && overlap(claim.ip, claim.v6_only, known.ip, false) && !known.is_gone()
+        };
+        !port.sharers.iter().any(is_in_the_way)
             && port.bound.iter().all(|entry| {
                 entry.holder.is(holder)
                     || entry.holder.socket().is_none_or(|other| {
@@ -139,7 +187,7 @@ impl Ports {
         for shared in [false, true] {
             for port in self.candidates() {
                 let found = table.get(&port);
-                if found.is_none() || shared && Self::is_free(found, claim, &holder) {
+                if found.is_none_or(Port::is_gone) || shared && Self::is_free(found, claim, &holder) {
                     table.entry(port).or_default().bound.push(entry(holder));
                     return Ok(port);
                 }
@@ -159,40 +207,42 @@ impl Ports {
         })
     }
 
-    /// Counts a connection on `port`.
-    pub fn share(&self, port: u16, reuse: bool) {
-        let mut table = self.table.lock();
-        let port = table.get_or_insert_default().entry(port).or_default();
-        port.connections += 1;
-        port.strict += u32::from(!reuse);
+    /// Counts a connection.
+    pub fn share(&self, share: Share) {
+        self.table.lock().get_or_insert_default().entry(share.port).or_default().add(share);
     }
 
-    /// A port of the system's choice for a connection, counted; `free` says whether the connection would be the only one
-    /// of its addresses. Errors: `AddressNotAvailable`.
-    pub fn share_any(&self, reuse: bool, mut free: impl FnMut(u16) -> bool) -> FsResult<u16> {
+    /// A port of the system's choice for a connection from `ip`, counted; `free` says whether the connection would be the
+    /// only one of its addresses. Errors: `AddressNotAvailable`.
+    pub fn share_any(&self, ip: Ip, reuse: bool, mut free: impl FnMut(u16) -> bool) -> FsResult<Share> {
         for port in self.candidates() {
             let mut table = self.table.lock();
             let table = table.get_or_insert_default();
             if table.get(&port).is_some_and(|port| !port.bound.is_empty()) || !free(port) {
                 continue;
             }
-            let entry = table.entry(port).or_default();
-            entry.connections += 1;
-            entry.strict += u32::from(!reuse);
-            return Ok(port);
+            let share = Share { port, ip, reuse };
+            table.entry(port).or_default().add(share);
+            return Ok(share);
         }
         Err(FsError::AddressNotAvailable)
     }
 
-    /// A connection that [`Self::share`] counted is gone.
-    pub fn unshare(&self, port: u16, reuse: bool) {
+    /// A connection that was counted is gone, or is in TIME_WAIT from now on.
+    pub fn unshare(&self, share: Share, waits: bool) {
         let mut table = self.table.lock();
         let Some(table) = table.as_mut() else { return };
-        let Some(entry) = table.get_mut(&port) else { return };
-        entry.connections = entry.connections.saturating_sub(1);
-        entry.strict = entry.strict.saturating_sub(u32::from(!reuse));
-        if entry.connections == 0 && entry.bound.is_empty() {
-            table.remove(&port);
+        let Some(port) = table.get_mut(&share.port) else { return };
+        let known = port.sharers.iter_mut().find(|known| (known.ip, known.reuse) == (share.ip, share.reuse));
+        let Some(known) = known else { return };
+        known.count = known.count.saturating_sub(1);
+        if waits {
+            known.waits_until_ns = hal::clock::now_ns() + TIME_WAIT_NS;
+        }
+        if port.is_gone() {
+            table.remove(&share.port);
+        } else if waits && port.bound.is_empty() && table.len() >= LEFT_MAX && table.len() == table.capacity() {
+            table.retain(|_, port| !port.is_gone());
         }
     }
 
@@ -203,7 +253,7 @@ impl Ports {
         let Some(map) = table.as_mut() else { return };
         let Some(entry) = map.get_mut(&port) else { return };
         gone.extend(entry.bound.extract_if(.., |entry| entry.holder.is(holder)));
-        if entry.connections == 0 && entry.bound.is_empty() {
+        if entry.is_gone() {
             map.remove(&port);
         }
         drop(table);

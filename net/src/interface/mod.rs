@@ -234,7 +234,8 @@ impl Table {
         let near = interface.addresses.iter().find(near).map(|address| address.ip);
         let source = near.filter(|ip| !ip.is_link_local()).or_else(|| interface.address(v4, false));
         let source = source.ok_or(FsError::NetworkUnreachable)?;
-        Ok(Path { interface: interface.index, source, next_hop, mtu: interface.mtu })
+        let mtu = crate::inet::ip::path_mtu::of(destination, interface.mtu);
+        Ok(Path { interface: interface.index, source, next_hop, mtu })
     }
 
     /// Whether an IPv6 group is one of the link or the interface.

@@ -45,8 +45,11 @@ pub(crate) fn frame(device: &Device, frame: &[u8], checked: bool) {
         return;
     }
     let (from_us, to_us) = interface::are_own(from, ip);
-    // Own addresses are no sender's (RFC 1122, 3.2.1.3): the answers would go round within the machine.
-    if from_us {
+    // Own addresses are no sender's (RFC 1122, 3.2.1.3): the answers would go round within the machine. But another machine
+    // that has one of them says so from it.
+    let is_claim =
+        || header.protocol == ICMP_V6 && header.ttl == 255 && payload.first() == Some(&136) && part.is_none();
+    if from_us && !is_claim() {
         return;
     }
     let is_group =
@@ -232,6 +235,10 @@ fn error_arrived(protocol: u8, message: &[u8]) {
                     found.extend(socket.upgrade());
                 }
             });
+            // Of a datagram nothing shows that it was sent; that somebody could have sent it must do.
+            if let (Some(mtu), false) = (mtu, found.is_empty()) {
+                super::path_mtu::learn(other.ip, mtu);
+            }
             for socket in found.iter().filter(|socket| socket.is_connected_to(other)) {
                 socket.report(error);
             }

@@ -1,9 +1,11 @@
 //! IPv4 and IPv6 over Ethernet (RFC 791, RFC 8200): headers, the way to the next hop, and what arrives.
 
+pub(crate) mod duplicate;
 pub(crate) mod fragment;
 pub(crate) mod input;
 pub(crate) mod membership;
 pub(crate) mod neighbour;
+pub(crate) mod path_mtu;
 
 use super::address::Ip;
 use crate::device::{self, Device, device};

@@ -1,6 +1,7 @@
 //! Who has which Ethernet address: ARP (RFC 826) and neighbour discovery (RFC 4861). The table is bounded, and so is what
 //! waits for an answer.
 
+use super::duplicate::{self, Fate};
 use super::{ARP, Packet, build, ethernet};
 use crate::device::{self, Device};
 use crate::inet::address::Ip;
@@ -23,6 +24,13 @@ const FRESH_NS: u64 = 60_000_000_000;
 const ASK_NS: u64 = 1_000_000_000;
 /// Unanswered questions after which what waits is thrown away.
 const ASK_MAX: u8 = 3;
+
+/// The option with a probe's number (RFC 7527).
+const NONCE: u8 = 14;
+/// Flags of an advertisement.
+const SOLICITED: u8 = 0x40;
+const OVERRIDE: u8 = 0x20;
+const ALL_NODES: Ip = Ip(0xff02 << 112 | 1);
 
 #[derive(Default)]
 struct Neighbour {
@@ -178,12 +186,18 @@ fn question(device: &Device, path: &Path) {
     if path.next_hop.is_v4() {
         arp(device, 1, [0xff; 6], [0; 6], path.source, path.next_hop);
     } else {
-        // To the solicited-node group of the neighbour.
-        let group = Ip(0xff02_0000_0000_0000_0000_0001_ff00_0000 | path.next_hop.0 & 0xff_ffff);
-        let bytes = group.bytes();
-        let mac = [0x33, 0x33, bytes[12], bytes[13], bytes[14], bytes[15]];
-        discovery(device, (135, [0; 4], 1), mac, (path.source, group), path.next_hop);
+        discovery(device, (135, 0, (1, device.info.mac)), (path.source, solicited(path.next_hop)), path.next_hop);
     }
+}
+
+/// Asks, as nobody yet, whether somebody has `target`.
+pub(super) fn probe(device: &Device, target: Ip, nonce: [u8; 6]) {
+    discovery(device, (135, 0, (NONCE, nonce)), (Ip::ANY_V6, solicited(target)), target);
+}
+
+/// The group in which a neighbour hears questions for its address.
+fn solicited(ip: Ip) -> Ip {
+    Ip(0xff02_0000_0000_0000_0000_0001_ff00_0000 | ip.0 & 0xff_ffff)
 }
 
 /// Sends an ARP packet: 1 asks, 2 answers.
@@ -200,8 +214,17 @@ fn arp(device: &Device, operation: u16, to: [u8; 6], target: [u8; 6], from_ip: I
     device::send_whole(device, &frame);
 }
 
-/// Sends a neighbour solicitation or advertisement: its type, its flags, and the kind of its option.
-fn discovery(device: &Device, (kind, flags, option): (u8, [u8; 4], u8), mac: [u8; 6], ends: (Ip, Ip), target: Ip) {
+/// A message of neighbour discovery: its type, its flags, and its option.
+type Message = (u8, u8, (u8, [u8; 6]));
+
+/// Sends a neighbour solicitation or advertisement to a group.
+fn discovery(device: &Device, message: Message, ends: (Ip, Ip), target: Ip) {
+    let group = ends.1.bytes();
+    discovery_to(device, message, [0x33, 0x33, group[12], group[13], group[14], group[15]], ends, target);
+}
+
+fn discovery_to(device: &Device, message: Message, mac: [u8; 6], ends: (Ip, Ip), target: Ip) {
+    let (kind, flags, (option, value)) = message;
     let packet = Packet {
         from: ends.0,
         to: ends.1,
@@ -214,14 +237,13 @@ fn discovery(device: &Device, (kind, flags, option): (u8, [u8; 4], u8), mac: [u8
         part: None,
     };
     let Some(mut frame) = device.nic.transmit_buffer(0, ETHERNET_HEADER_BYTES + 40 + 32) else { return };
-    let own = device.info.mac;
     let offload = build(device, mac, &packet, &mut frame, &mut |body| {
         body.fill(0);
         body[0] = kind;
-        body[4..8].copy_from_slice(&flags);
+        body[4] = flags;
         body[8..24].copy_from_slice(&target.bytes());
         body[24..26].copy_from_slice(&[option, 1]);
-        body[26..32].copy_from_slice(&own);
+        body[26..32].copy_from_slice(&value);
     });
     device::send(device, frame, offload);
 }
@@ -253,25 +275,30 @@ pub(super) fn discovery_arrived(device: &Device, from: Ip, body: &[u8]) {
     target.copy_from_slice(&body[8..24]);
     let target = Ip::from_bytes(target);
     let mut options = &body[24..];
-    let mut mac = None;
+    let (mut mac, mut nonce) = (None, None);
     while options.len() >= 8 && options[1] != 0 {
         let len = usize::from(options[1]) * 8;
         // Source (of a solicitation) or target (of an advertisement) link-layer address.
         if options[0] == if body[0] == 135 { 1 } else { 2 } {
             mac = Some(mac_of(&options[2..8]));
+        } else if options[0] == NONCE {
+            nonce = Some(mac_of(&options[2..8]));
         }
         options = options.get(len..).unwrap_or(&[]);
     }
-    if body[0] == 136 {
+    let own = interface::table();
+    let mine = own.interface(device.index).is_some_and(|own| own.addresses.iter().any(|a| a.ip == target));
+    let (is_answer, is_probe) = (body[0] == 136, from.is_any());
+    if mine && (is_answer || is_probe) {
+        if duplicate::heard(device, target, nonce) == Fate::Kept && is_probe {
+            discovery(device, (136, OVERRIDE, (2, device.info.mac)), (target, ALL_NODES), target);
+        }
+    } else if is_answer {
         if let Some(mac) = mac {
             learn(device, target, mac, false);
         }
-        return;
-    }
-    let mine =
-        interface::table().interface(device.index).is_some_and(|own| own.addresses.iter().any(|a| a.ip == target));
-    if let (true, Some(mac), false) = (mine, mac, from.is_any()) {
+    } else if let (true, Some(mac)) = (mine, mac) {
         learn(device, from, mac, true);
-        discovery(device, (136, [0x60, 0, 0, 0], 2), mac, (target, from), target);
+        discovery_to(device, (136, SOLICITED | OVERRIDE, (2, device.info.mac)), mac, (target, from), target);
     }
 }

@@ -51,6 +51,7 @@ impl TcpSocket {
             let ended = how.write && !state.write_shut && state.phase == Phase::Connected;
             state.read_shut |= how.read;
             state.write_shut |= how.write;
+            state.ends_first |= ended && !state.ended;
             if ended && state.ended {
                 state.phase = Phase::Closed;
             }
@@ -103,6 +104,7 @@ impl TcpSocket {
             state.error = Some(error);
             state.phase = Phase::Closed;
             (state.read_shut, state.write_shut) = (true, true);
+            state.ends_first = false;
         }
         self.wake(Readiness::READ | Readiness::WRITE | Readiness::ERROR | Readiness::HANGUP | Readiness::READ_HANGUP);
     }
@@ -131,6 +133,7 @@ impl TcpSocket {
             let port = state.local.port;
             state.phase = Phase::Closed;
             state.link = Link::None;
+            state.ends_first = false;
             state.waits_at = None;
             state.connect_open = false;
             state.error = None;
@@ -138,9 +141,9 @@ impl TcpSocket {
             state.remote = Endpoint::new(any_address(self.v6), 0);
             let bound = state.bound;
             state.local = Endpoint::new(any_address(self.v6), if bound { port } else { 0 });
-            (state.listed.take(), state.shared.take().map(|reuse| (reuse, port)))
+            (state.listed.take(), state.shared.take())
         };
-        self.unlist(tuple, shared);
+        self.unlist(tuple, shared, false);
         let _gone = self.inbox.lock().clear();
         self.inbox_bytes.store(0, Ordering::Release);
         self.wake(Readiness::WRITE | Readiness::HANGUP);
@@ -160,6 +163,7 @@ impl TcpSocket {
         };
         self.charge.set(0);
         if self.is_remote() {
+            self.state.lock().keep_port(&self.options);
             let abrupt = unread || self.options.linger() == (true, 0) || self.state.lock().phase == Phase::Connecting;
             let abrupt = abrupt || !self.make_orphan();
             self.this().act(if abrupt { Act::Abort } else { Act::Leave });
@@ -168,7 +172,7 @@ impl TcpSocket {
         if !remote {
             self.no_orphan();
         }
-        let (peer, ended, waits_at) = {
+        let (peer, ended, abrupt, waits_at) = {
             let mut state = self.state.lock();
             let peer: Option<Arc<TcpSocket>> = match &state.link {
                 Link::Local(peer) => peer.upgrade(),
@@ -178,9 +182,12 @@ impl TcpSocket {
                 state.link = Link::None;
             }
             let ended = state.write_shut;
+            let abrupt = unread || self.options.linger() == (true, 0);
+            // A connection that is reset leaves nothing behind.
+            state.ends_first = !abrupt && (state.ends_first || peer.is_some() && !ended && !state.ended);
             state.phase = Phase::Closed;
             (state.read_shut, state.write_shut) = (true, true);
-            (peer, ended, state.waits_at.take())
+            (peer, ended, abrupt, state.waits_at.take())
         };
         if let Some(listener) = waits_at.and_then(|listener| listener.upgrade())
             && let Some(queues) = &mut listener.state.lock().listener
@@ -188,7 +195,6 @@ impl TcpSocket {
             queues.waiting.retain(|client| !client.ptr_eq(&self.me));
         }
         if let Some(peer) = peer {
-            let abrupt = unread || self.options.linger() == (true, 0);
             if abrupt {
                 peer.reset();
             } else if !ended {
@@ -198,8 +204,11 @@ impl TcpSocket {
             peer.writable.wake_all();
             peer.source.notify(Readiness::WRITE);
         }
-        let (tuple, shared, bound, port) = {
+        let (tuple, shared, bound, port, waits) = {
             let mut state = self.state.lock();
+            if state.ends_first {
+                state.keep_port(&self.options);
+            }
             let port = state.local.port;
             let bound = core::mem::take(&mut state.bound);
             if remote {
@@ -211,9 +220,9 @@ impl TcpSocket {
                 self.wake(Readiness::HANGUP);
                 return self.linger();
             }
-            (state.listed.take(), state.shared.take().map(|reuse| (reuse, port)), bound, port)
+            (state.listed.take(), state.shared.take(), bound, port, state.ends_first)
         };
-        self.unlist(tuple, shared);
+        self.unlist(tuple, shared, waits);
         if bound {
             ports::TCP.release(port, &self.holder());
         }

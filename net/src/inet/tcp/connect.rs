@@ -6,6 +6,7 @@ use super::wire::{Act, Remote, Way, first_number};
 use super::{Link, Phase, TcpSocket, real_destination, time_wait};
 use crate::InetAddress;
 use crate::inet::address::{Endpoint, Tuple};
+use crate::inet::ports::Share;
 use crate::inet::{checked, connections, ports};
 use crate::interface;
 use crate::options::Patience;
@@ -94,6 +95,7 @@ impl TcpSocket {
             state.phase = Phase::Connecting;
             state.connect_open = true;
             (state.read_shut, state.write_shut, state.ended) = (false, false, false);
+            state.ends_first = false;
             state.error = None;
         }
         if path.interface != interface::LOOPBACK {
@@ -132,11 +134,12 @@ impl TcpSocket {
             }
             ports::TCP.rename(local.port, &self.holder(), local.ip);
         } else {
-            local.port = ports::TCP.share_any(reuse, |port| {
+            let share = ports::TCP.share_any(local.ip, reuse, |port| {
                 let tuple = Tuple::new(Endpoint { port, ..local }, to);
                 !time_wait::contains(&tuple) && connections::insert(tuple, &me)
             })?;
-            shared = Some(reuse);
+            local.port = share.port;
+            shared = Some(share);
         }
         let mut state = self.state.lock();
         state.local = local;
@@ -202,18 +205,19 @@ impl TcpSocket {
             state.waits_at = None;
             (state.read_shut, state.write_shut) = (true, true);
             state.link = Link::None;
-            (state.listed.take(), state.shared.take().map(|reuse| (reuse, state.local.port)))
+            (state.listed.take(), state.shared.take())
         };
-        self.unlist(tuple, shared);
+        self.unlist(tuple, shared, false);
         self.wake(Readiness::READ | Readiness::WRITE | Readiness::ERROR | Readiness::HANGUP | Readiness::READ_HANGUP);
     }
 
-    pub(super) fn unlist(&self, tuple: Option<Tuple>, shared: Option<(bool, u16)>) {
+    /// The connection is out of the tables; it may leave its port in TIME_WAIT.
+    pub(super) fn unlist(&self, tuple: Option<Tuple>, shared: Option<Share>, waits: bool) {
         if let Some(tuple) = tuple {
             connections::remove(&tuple);
         }
-        if let Some((reuse, port)) = shared {
-            ports::TCP.unshare(port, reuse);
+        if let Some(share) = shared {
+            ports::TCP.unshare(share, waits);
         }
     }
 }

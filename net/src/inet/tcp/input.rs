@@ -6,6 +6,7 @@ use super::{Link, TcpSocket, opening, time_wait};
 use crate::inet::address::{Endpoint, Tuple};
 use crate::inet::connections;
 use crate::inet::ip::input::Header;
+use crate::inet::ip::path_mtu;
 use alloc::sync::Arc;
 use fs::FsError;
 
@@ -49,7 +50,9 @@ pub(crate) fn icmp_error(own: Endpoint, other: Endpoint, seq: u32, error: FsErro
     }
     match mtu {
         Some(mtu) => {
-            known.act(Act::PathMtu((mtu as usize).max(if own.ip.is_v4() { 552 } else { 1280 })));
+            // Connections that are made from now on know it too.
+            let mtu = path_mtu::learn(other.ip, mtu);
+            known.act(Act::PathMtu(mtu as usize));
         }
         // An error is final only for a connection that is being made (RFC 1122, 4.2.3.9).
         None if connecting => known.fail(error),

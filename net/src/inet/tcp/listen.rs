@@ -3,7 +3,7 @@
 use super::{Link, Phase, TcpSocket};
 use crate::inet::address::Ip;
 use crate::inet::connections;
-use crate::inet::ports::{self, Holder};
+use crate::inet::ports::{self, Holder, Share};
 use crate::options::Patience;
 use crate::socket::Socket;
 use alloc::collections::VecDeque;
@@ -138,12 +138,13 @@ impl TcpSocket {
         child.options.inherit(&self.options);
         child.settings.copy_from(&self.settings);
         let reuse = self.options.reuse_address.load(Ordering::Relaxed);
-        ports::TCP.share(local.port, reuse);
+        let share = Share { port: local.port, ip: local.ip, reuse };
+        ports::TCP.share(share);
         {
             let mut state = child.state.lock();
             state.phase = Phase::Connected;
             (state.local, state.remote) = (local, remote);
-            state.shared = Some(reuse);
+            state.shared = Some(share);
             state.link = Link::None;
         }
         let tuple = crate::inet::Tuple::new(local, remote);

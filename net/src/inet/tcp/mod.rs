@@ -10,7 +10,7 @@
 //! # Lock order
 //! ```text
 //! TcpSocket::reading (sleeping; user memory is touched under it) -> TcpSocket::inbox (spin)
-//! ports, connections (spin) ; TcpSocket::state (spin) -> TcpSocket::inbox (spin)
+//! TcpSocket::state (spin) -> TcpSocket::inbox (spin), ports (spin) -> connections (spin)
 //! ```
 //! Two sockets' states are never locked at once.
 
@@ -34,7 +34,7 @@ pub(crate) use engine::head as engine_head;
 pub use info::TcpInfo;
 
 use super::address::{Endpoint, Ip, Tuple};
-use super::ports::{self, Holder};
+use super::ports::{self, Holder, Share};
 use super::queue::ByteQueue;
 use super::settings::{Setting, Settings};
 use crate::options::Options;
@@ -87,8 +87,8 @@ pub(crate) struct State {
     pub remote: Endpoint,
     /// The port is held in [`ports::TCP`] as a bound socket's.
     pub bound: bool,
-    /// The port is counted there as a connection's; whether with SO_REUSEADDR.
-    pub shared: Option<bool>,
+    /// The port is counted there as a connection's.
+    pub shared: Option<Share>,
     /// It is in [`super::connections`].
     pub listed: Option<Tuple>,
     pub error: Option<FsError>,
@@ -98,6 +98,8 @@ pub(crate) struct State {
     pub write_shut: bool,
     /// The peer has ended.
     pub ended: bool,
+    /// Within the machine: this end ended first, so TIME_WAIT is its.
+    pub ends_first: bool,
     /// The result of a connect has not been told yet.
     pub connect_open: bool,
     pub link: Link,
@@ -157,6 +159,7 @@ impl TcpSocket {
                 read_shut: false,
                 write_shut: false,
                 ended: false,
+                ends_first: false,
                 connect_open: false,
                 link: Link::None,
                 listener: None,
@@ -212,6 +215,15 @@ impl State {
     fn hangup(&self) -> Readiness {
         let over = self.read_shut && self.write_shut || self.phase == Phase::Closed;
         if over { Readiness::HANGUP } else { Readiness::empty() }
+    }
+    /// A port that the application bound is also held as a connection's from now on, which outlives the socket.
+    fn keep_port(&mut self, options: &Options) {
+        if self.bound && self.shared.is_none() {
+            let reuse = options.reuse_address.load(Ordering::Relaxed);
+            let share = Share { port: self.local.port, ip: self.local.ip, reuse };
+            ports::TCP.share(share);
+            self.shared = Some(share);
+        }
     }
     /// Connected and not both ways closed.
     fn is_connected(&self) -> bool {

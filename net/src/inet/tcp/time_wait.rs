@@ -5,6 +5,7 @@ use super::engine::{Rules, STRAY_NS, Tcb, Wire, before};
 use super::secret::Keyed;
 use super::wire::Way;
 use crate::inet::address::Tuple;
+use crate::inet::ports::TIME_WAIT_NS;
 use crate::inet::queue::ByteQueue;
 use alloc::collections::VecDeque;
 use hal::sync::SpinLock;
@@ -12,8 +13,6 @@ use hashbrown::HashMap;
 
 /// Most records; the oldest goes for a new one.
 const RECORDS_MAX: usize = 16_384;
-/// How long a record stays, nanoseconds.
-const STAY_NS: u64 = 60_000_000_000;
 
 /// What is left of a connection.
 #[derive(Clone, Copy)]
@@ -28,7 +27,7 @@ pub(crate) struct Record {
 
 impl Record {
     pub(super) fn of(tcb: &Tcb, way: Way, rules: &Rules) -> Self {
-        Self { way, seq: tcb.nxt, ack: tcb.rcv_nxt, until_ns: rules.now_ns + STAY_NS, answered_ns: 0 }
+        Self { way, seq: tcb.nxt, ack: tcb.rcv_nxt, until_ns: rules.now_ns + TIME_WAIT_NS, answered_ns: 0 }
     }
 }
 

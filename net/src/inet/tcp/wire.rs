@@ -163,6 +163,7 @@ impl TcpSocket {
         let mut reset = false;
         let mut gone = None;
         let mut over = None;
+        let mut waits = false;
         let (what, deadline) = {
             let mut state = self.state.lock();
             let Link::Remote(remote) = &mut state.link else { return matches!(act, Act::Segment(..)) };
@@ -228,7 +229,11 @@ impl TcpSocket {
                 if state.phase == Phase::Connected || state.phase == Phase::Connecting {
                     state.phase = Phase::Closed;
                 }
-                let shared = state.shared.take().map(|reuse| (reuse, state.local.port));
+                waits = matches!(over, Some(Some(_)));
+                if waits {
+                    state.keep_port(&self.options);
+                }
+                let shared = state.shared.take();
                 // What the application still sees of the connection is in the state.
                 gone = Some((core::mem::replace(&mut state.link, Link::Over), state.listed.take(), shared));
             }
@@ -238,7 +243,7 @@ impl TcpSocket {
             if let (Some(Some(record)), Some(tuple)) = (over, tuple) {
                 time_wait::add(tuple, record);
             }
-            self.unlist(tuple, shared);
+            self.unlist(tuple, shared, waits);
             timer::cancel(self);
             self.no_orphan();
         } else {
