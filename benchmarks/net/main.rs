@@ -30,6 +30,9 @@ struct Options {
     /// Boots a side for each wall-clock figure, in turns
     #[arg(long, default_value_t = 5)]
     runs: usize,
+    /// More options for the servers' Java, both sides: --jvm=-XX:TieredStopAtLevel=1 is quiet sooner
+    #[arg(long, allow_hyphen_values = true)]
+    jvm: Vec<String>,
     /// Connections that are open and idle
     #[arg(long, default_value_t = 10_000)]
     idle: usize,
@@ -68,12 +71,13 @@ enum Which {
 }
 
 impl Which {
-    fn server(self) -> Server {
-        match self {
-            Which::Nio => Server { class: "NioServer", text: "one-thread NIO server", warm_up: 30_000 },
-            Which::Jdk => Server { class: "JdkServer", text: "JDK HttpServer", warm_up: 10_000 },
-            Which::Netty => Server { class: "NettyServer", text: "Netty", warm_up: 15_000 },
-        }
+    fn server(self, jvm: &[String]) -> Server {
+        let (class, text, warm_up) = match self {
+            Which::Nio => ("NioServer", "one-thread NIO server", 30_000),
+            Which::Jdk => ("JdkServer", "JDK HttpServer", 10_000),
+            Which::Netty => ("NettyServer", "Netty", 15_000),
+        };
+        Server { class, text, warm_up, jvm: jvm.to_vec() }
     }
 }
 
@@ -98,8 +102,8 @@ fn measure(options: &Options) -> Result<bool> {
     let way = if options.user { Way::User } else { Way::Peer };
     let mut rows = Vec::new();
     if wanted.contains(&What::Requests) {
-        for server in servers.iter().map(|which| which.server()) {
-            let samples = both(&sides, options.counts, |side| measure::requests(&systems, side, server, way))?;
+        for server in servers.iter().map(|which| which.server(&options.jvm)) {
+            let samples = both(&sides, options.counts, |side| measure::requests(&systems, side, &server, way))?;
             for connections in ["1", "16"] {
                 let text = format!("{}, {connections} connections, instructions a request", server.text);
                 rows.push(row(&samples, &format!("{}_{connections}", server.class), &text, Bar::Ratio(0.5)));
@@ -107,8 +111,8 @@ fn measure(options: &Options) -> Result<bool> {
         }
     }
     if wanted.contains(&What::Idle) {
-        let server = Which::Nio.server();
-        let samples = both(&sides, options.counts, |side| measure::idle(&systems, side, server, way, options.idle))?;
+        let server = Which::Nio.server(&options.jvm);
+        let samples = both(&sides, options.counts, |side| measure::idle(&systems, side, &server, way, options.idle))?;
         let text = format!("{}, beside 0 idle connections, instructions a request", server.text);
         rows.push(row(&samples, "idle_without", &text, Bar::None));
         let limit = 1.05 * guest::stats::median(&row(&samples, "idle_without", "", Bar::None).ours);
@@ -123,18 +127,18 @@ fn measure(options: &Options) -> Result<bool> {
         }
     }
     if wanted.contains(&What::Bytes) {
-        let server = Which::Nio.server();
+        let server = Which::Nio.server(&options.jvm);
         let samples =
-            both(&sides, options.counts, |side| measure::transfer_count(&systems, side, server, way, 64 << 20))?;
+            both(&sides, options.counts, |side| measure::transfer_count(&systems, side, &server, way, 64 << 20))?;
         for (name, text) in [("from_guest", "received from"), ("to_guest", "sent to")] {
             rows.push(row(&samples, name, &format!("instructions a megabyte {text} the guest"), Bar::None));
         }
     }
     let way = options.tap.as_deref().map_or(Way::User, Way::Tap);
     if wanted.contains(&What::Wall) {
-        for server in servers.iter().map(|which| which.server()) {
+        for server in servers.iter().map(|which| which.server(&options.jvm)) {
             let samples =
-                both(&sides, options.runs, |side| measure::wrk(&systems, side, server, way, options.seconds))?;
+                both(&sides, options.runs, |side| measure::wrk(&systems, side, &server, way, options.seconds))?;
             for (connections, bar) in CONNECTIONS.into_iter().zip(RATE_BARS) {
                 let text = format!("{}, {connections} connections", server.text);
                 let rate = format!("{text}, requests a second");
@@ -145,8 +149,9 @@ fn measure(options: &Options) -> Result<bool> {
         }
     }
     if wanted.contains(&What::Transfer) {
-        let server = Which::Nio.server();
-        let samples = both(&sides, options.runs, |side| measure::transfer(&systems, side, server, way, 1_000_000_000))?;
+        let server = Which::Nio.server(&options.jvm);
+        let samples =
+            both(&sides, options.runs, |side| measure::transfer(&systems, side, &server, way, 1_000_000_000))?;
         for (name, text) in [("from_guest", "received from"), ("to_guest", "sent to")] {
             rows.push(row(&samples, name, &format!("1 GB {text} the guest, MB/s"), Bar::AtLeast(1.2)));
         }

@@ -18,9 +18,12 @@ const ENDS: Duration = Duration::from_secs(30);
 /// Rounds whose median counts, and requests of each.
 const ROUNDS: usize = 7;
 const REQUESTS: usize = 2_000;
+/// Rounds before, until so many in a row differ by so little: Java has compiled what it will. Their number at most.
+const QUIET: usize = 3;
+const QUIET_RATIO: f64 = 1.05;
+const QUIET_WITHIN: usize = 25;
 
 /// A server: its class, and its name for the report.
-#[derive(Clone, Copy)]
 pub struct Server {
     /// The class.
     pub class: &'static str,
@@ -28,16 +31,19 @@ pub struct Server {
     pub text: &'static str,
     /// Requests before the first that counts: what runs often is compiled then. Fewer where each takes long.
     pub warm_up: usize,
+    /// More options for Java.
+    pub jvm: Vec<String>,
 }
 
 fn plan(program: Program, link: Link, is_counted: bool) -> Plan {
     Plan { link, ..if is_counted { Plan::counted(program) } else { Plan::timed(program) } }
 }
 
-fn java(server: Server) -> Program {
+fn java(server: &Server) -> Program {
     // The JDK's HttpServer sends in two pieces; without the property it would wait for a delayed acknowledgement between.
     let words = ["-XX:+UseSerialGC", "-Xmx256m", "-Dsun.net.httpserver.nodelay=true", "-cp", "/classes:/classes/*"];
-    Program::Java(words.into_iter().chain([server.class]).map(String::from).collect())
+    let words = words.into_iter().map(String::from).chain(server.jvm.iter().cloned()).chain([server.class.into()]);
+    Program::Java(words.collect())
 }
 
 /// How the client and the guest are connected.
@@ -71,7 +77,7 @@ fn link(way: Way<'_>) -> Result<(Link, Door)> {
 }
 
 /// Starts a server; it is ready, and the way to it too.
-fn start(systems: &Systems, side: Side, server: Server, way: Way<'_>, is_counted: bool) -> Result<(Run, Door)> {
+fn start(systems: &Systems, side: Side, server: &Server, way: Way<'_>, is_counted: bool) -> Result<(Run, Door)> {
     let (link, door) = link(way)?;
     let plan = plan(java(server), link, is_counted);
     let mut run = Run::start(systems, side, &plan)?;
@@ -82,26 +88,39 @@ fn start(systems: &Systems, side: Side, server: Server, way: Way<'_>, is_counted
     Ok((run, door))
 }
 
-/// Instructions a request of each round, everything that the guest does meanwhile included.
-fn rounds(monitor: &mut Monitor, clients: &mut Clients, count: usize) -> Result<Vec<f64>> {
+/// Instructions a request of one round, everything that the guest does meanwhile included.
+fn round(monitor: &mut Monitor, clients: &mut Clients) -> Result<f64> {
     let each = REQUESTS / clients.count();
-    let asked = (each * clients.count()) as f64;
-    (0..count)
-        .map(|_| {
-            monitor.stop()?;
-            let before = monitor.instructions()?;
-            monitor.go_on()?;
-            clients.ask(each)?;
-            monitor.stop()?;
-            let after = monitor.instructions()?;
-            monitor.go_on()?;
-            Ok((after - before) as f64 / asked)
-        })
-        .collect()
+    monitor.stop()?;
+    let before = monitor.instructions()?;
+    monitor.go_on()?;
+    clients.ask(each)?;
+    monitor.stop()?;
+    let after = monitor.instructions()?;
+    monitor.go_on()?;
+    Ok((after - before) as f64 / (each * clients.count()) as f64)
+}
+
+/// Rounds that count, when what comes before has become quiet.
+fn rounds(monitor: &mut Monitor, clients: &mut Clients) -> Result<Vec<f64>> {
+    let mut before = Vec::new();
+    loop {
+        before.push(round(monitor, clients)?);
+        let last = &before[before.len().saturating_sub(QUIET)..];
+        let (least, most) = last.iter().fold((f64::MAX, 0_f64), |(least, most), &one| (least.min(one), most.max(one)));
+        if last.len() == QUIET && most <= least * QUIET_RATIO {
+            break;
+        }
+        if before.len() == QUIET_WITHIN {
+            eprintln!("net: not quiet after {QUIET_WITHIN} rounds: {last:.0?} instructions a request");
+            break;
+        }
+    }
+    (0..ROUNDS).map(|_| round(monitor, clients)).collect()
 }
 
 /// Instructions a request: one connection (each request wakes the server), and 16 that ask together.
-pub fn requests(systems: &Systems, side: Side, server: Server, way: Way<'_>) -> Result<Samples> {
+pub fn requests(systems: &Systems, side: Side, server: &Server, way: Way<'_>) -> Result<Samples> {
     let (run, door) = start(systems, side, server, way, true)?;
     let mut monitor = run.monitor()?;
     let mut samples = Samples::new();
@@ -109,31 +128,31 @@ pub fn requests(systems: &Systems, side: Side, server: Server, way: Way<'_>) -> 
     many.ask(server.warm_up / 16)?;
     for (name, clients) in [("16", &mut many), ("1", &mut Clients::connect(&door, 1)?)] {
         clients.ask(server.warm_up / 10 / clients.count())?;
-        samples.insert(format!("{}_{name}", server.class), rounds(&mut monitor, clients, ROUNDS)?);
+        samples.insert(format!("{}_{name}", server.class), rounds(&mut monitor, clients)?);
     }
     Ok(samples)
 }
 
 /// Instructions a request of one connection while `idle` others are open, against none: alternately in one boot.
-pub fn idle(systems: &Systems, side: Side, server: Server, way: Way<'_>, idle: usize) -> Result<Samples> {
+pub fn idle(systems: &Systems, side: Side, server: &Server, way: Way<'_>, idle: usize) -> Result<Samples> {
     let (run, door) = start(systems, side, server, way, true)?;
     let mut monitor = run.monitor()?;
     let mut one = Clients::connect(&door, 1)?;
     one.ask(server.warm_up)?;
     let mut samples = Samples::new();
-    let mut without = rounds(&mut monitor, &mut one, ROUNDS)?;
+    let mut without = rounds(&mut monitor, &mut one)?;
     let started = std::time::Instant::now();
     let others = one.more(idle)?;
     eprintln!("net: {idle} connections are open after {:.0?}", started.elapsed());
     one.ask(server.warm_up / 30)?;
-    samples.insert("idle_with".into(), rounds(&mut monitor, &mut one, ROUNDS)?);
+    samples.insert("idle_with".into(), rounds(&mut monitor, &mut one)?);
     drop(others);
     match &door {
         Door::Peer(peer) => peer.network.wait_for_ends(LIMIT)?,
         Door::Host(_) => std::thread::sleep(ENDS),
     }
     one.ask(server.warm_up / 30)?;
-    without.extend(rounds(&mut monitor, &mut one, ROUNDS)?);
+    without.extend(rounds(&mut monitor, &mut one)?);
     samples.insert("idle_without".into(), without);
     Ok(samples)
 }
@@ -153,7 +172,7 @@ pub fn loopback(systems: &Systems, side: Side) -> Result<Samples> {
 }
 
 /// Requests a second, and the 99th percentile of their times in milliseconds, at each number of connections.
-pub fn wrk(systems: &Systems, side: Side, server: Server, way: Way<'_>, seconds: u32) -> Result<Samples> {
+pub fn wrk(systems: &Systems, side: Side, server: &Server, way: Way<'_>, seconds: u32) -> Result<Samples> {
     let (_run, door) = start(systems, side, server, way, false)?;
     let Door::Host(address) = door else { anyhow::bail!("wrk uses this computer's own TCP") };
     Clients::connect(&door, 16)?.ask(server.warm_up / 16)?;
@@ -191,7 +210,7 @@ fn wrk_figures(text: &str) -> Option<(f64, f64)> {
 }
 
 /// Megabytes a second of `bytes` sent to the guest and received from it, one connection.
-pub fn transfer(systems: &Systems, side: Side, server: Server, way: Way<'_>, bytes: u64) -> Result<Samples> {
+pub fn transfer(systems: &Systems, side: Side, server: &Server, way: Way<'_>, bytes: u64) -> Result<Samples> {
     let (_run, door) = start(systems, side, server, way, false)?;
     let mut client = Clients::connect(&door, 1)?;
     client.receive(bytes / 16)?;
@@ -202,7 +221,7 @@ pub fn transfer(systems: &Systems, side: Side, server: Server, way: Way<'_>, byt
 }
 
 /// Instructions a megabyte, both ways.
-pub fn transfer_count(systems: &Systems, side: Side, server: Server, way: Way<'_>, bytes: u64) -> Result<Samples> {
+pub fn transfer_count(systems: &Systems, side: Side, server: &Server, way: Way<'_>, bytes: u64) -> Result<Samples> {
     let (run, door) = start(systems, side, server, way, true)?;
     let mut monitor = run.monitor()?;
     let mut client = Clients::connect(&door, 1)?;
