@@ -116,7 +116,9 @@ fn rounds(monitor: &mut Monitor, clients: &mut Clients) -> Result<Vec<f64>> {
             break;
         }
     }
-    (0..ROUNDS).map(|_| round(monitor, clients)).collect()
+    let counted = (0..ROUNDS).map(|_| round(monitor, clients)).collect::<Result<Vec<f64>>>()?;
+    eprintln!("net: before {before:.0?}, counted {counted:.0?}");
+    Ok(counted)
 }
 
 /// Instructions a request: one connection (each request wakes the server), and 16 that ask together.
@@ -138,6 +140,8 @@ pub fn idle(systems: &Systems, side: Side, server: &Server, way: Way<'_>, idle: 
     let (run, door) = start(systems, side, server, way, true)?;
     let mut monitor = run.monitor()?;
     let mut one = Clients::connect(&door, 1)?;
+    // Java shall know how connections end before it compiles what serves them.
+    drop(one.more(100)?);
     one.ask(server.warm_up)?;
     let mut samples = Samples::new();
     let mut without = rounds(&mut monitor, &mut one)?;
