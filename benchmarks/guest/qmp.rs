@@ -46,6 +46,15 @@ impl Monitor {
         digits.parse().with_context(|| format!("query-replay answered {answer}"))
     }
 
+    /// A line as a person would type it at QEMU's monitor.
+    pub fn human(&mut self, line: &str) -> Result<()> {
+        let call = "human-monitor-command";
+        writeln!(self.writer, "{{\"execute\":\"{call}\",\"arguments\":{{\"command-line\":\"{line}\"}}}}")?;
+        let answer = self.answer("\"return\"")?;
+        anyhow::ensure!(answer.contains("\"return\": \"\""), "QEMU answers {line:?} with {}", answer.trim());
+        Ok(())
+    }
+
     fn execute(&mut self, command: &str) -> Result<String> {
         writeln!(self.writer, "{{\"execute\":\"{command}\"}}")?;
         self.answer("\"return\"")

@@ -12,6 +12,7 @@ use std::process::{Command, ExitCode};
 
 mod load;
 mod measure;
+mod profile;
 
 /// Measures servers on Demitasse and on Linux in one run and prints a report in Markdown.
 #[derive(Parser)]
@@ -51,6 +52,8 @@ struct Options {
 enum What {
     /// Instructions a request
     Requests,
+    /// Where they go, by function (nothing is compared)
+    Profile,
     /// Instructions a request beside idle connections
     Idle,
     /// Instructions a hand-over over the loopback
@@ -107,6 +110,13 @@ fn measure(options: &Options) -> Result<bool> {
             for connections in ["1", "16"] {
                 let text = format!("{}, {connections} connections, instructions a request", server.text);
                 rows.push(row(&samples, &format!("{}_{connections}", server.class), &text, Bar::Ratio(0.5)));
+            }
+        }
+    }
+    if wanted.contains(&What::Profile) {
+        for server in servers.iter().map(|which| which.server(&options.jvm)) {
+            for &side in &sides {
+                measure::profile(&systems, side, &server, way)?;
             }
         }
     }

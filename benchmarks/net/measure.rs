@@ -135,6 +135,21 @@ pub fn requests(systems: &Systems, side: Side, server: &Server, way: Way<'_>) ->
     Ok(samples)
 }
 
+/// Prints where the instructions of a request go, with one connection and with 16.
+pub fn profile(systems: &Systems, side: Side, server: &Server, way: Way<'_>) -> Result<()> {
+    let (run, door) = start(systems, side, server, way, true)?;
+    let mut monitor = run.monitor()?;
+    let kernel = (side == Side::Demitasse).then(|| systems.unstripped(&["network"])).transpose()?;
+    let mut many = Clients::connect(&door, 16)?;
+    many.ask(server.warm_up / 16)?;
+    for clients in [&mut many, &mut Clients::connect(&door, 1)?] {
+        rounds(&mut monitor, clients)?;
+        println!("\n{}, {}", side.name(), server.text);
+        crate::profile::print(&mut monitor, clients, kernel.as_deref())?;
+    }
+    Ok(())
+}
+
 /// Instructions a request of one connection while `idle` others are open, against none: alternately in one boot.
 pub fn idle(systems: &Systems, side: Side, server: &Server, way: Way<'_>, idle: usize) -> Result<Samples> {
     let (run, door) = start(systems, side, server, way, true)?;

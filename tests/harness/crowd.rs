@@ -1,7 +1,7 @@
 //! A hostile network and a crowd, from outside: QEMU gives the guest's frames to this program, which has a small TCP of its
 //! own (the link loses nothing) and as many addresses as it likes. A Java server must keep answering.
 //!
-//! `CROWD_OPEN=10000 CROWD_SERIAL=100000 CROWD_FLOOD=1000000 guest-tests parts-crowd` is the long form.
+//! `CROWD_OPEN=10000 CROWD_SERIAL=100000 CROWD_FLOOD=1000000 CROWD_NOISE=1000000 guest-tests parts-crowd` is the long form.
 
 use crate::build::Built;
 use crate::guest::Guest;
@@ -36,7 +36,9 @@ pub fn run(mut machine: Machine, built: &Built, guest: &Guest) -> Result<()> {
     let path = dir.path().join("frames");
     let listener = UnixListener::bind(&path)?;
     machine.network = Network::Frames { path };
-    let asked = number_of("CROWD_SERIAL", 0) + number_of("CROWD_OPEN", 0) * 2 + number_of("CROWD_FLOOD", 0) / 20;
+    let asked = number_of("CROWD_SERIAL", 0)
+        + number_of("CROWD_OPEN", 0) * 2
+        + (number_of("CROWD_FLOOD", 0) + number_of("CROWD_NOISE", 0)) / 20;
     let long = Duration::from_secs(300 + u64::from(asked) / 20);
     let test = Test {
         jvm: ["-Xms256m", "-Xmx256m", "-XX:+AlwaysPreTouch"].map(String::from).into(),
@@ -59,6 +61,9 @@ pub fn run(mut machine: Machine, built: &Built, guest: &Guest) -> Result<()> {
     ensure!(result.status == 0 && stdout == "ready\nwriters that had to wait: some\n", "{stdout}{stderr}");
     Ok(())
 }
+
+/// What tables may take that strangers fill: openings, neighbours, parts of datagrams.
+const TABLES_MAX_KIB: u64 = 24 << 10;
 
 /// One end of a connection.
 type End = (u32, u16);
@@ -285,8 +290,12 @@ impl Crowd {
         let end = self.open(Duration::from_secs(100)).context("the first connection")?;
         self.close(end)?;
         self.somebody().context("at first")?;
+        let before = self.free_kib()?;
         self.flood().context("a SYN flood")?;
         self.noise().context("garbage")?;
+        let after = self.free_kib()?;
+        eprintln!("parts-crowd: {before} KiB free before flood and garbage, {after} after");
+        ensure!(after + TABLES_MAX_KIB > before, "{before} KiB were free before flood and garbage, {after} after");
         self.resets().context("resets")?;
         self.deaf().context("slow readers")?;
         let open = self.many().context("many at once")?;
@@ -312,7 +321,7 @@ impl Crowd {
     }
 
     fn noise(&mut self) -> Result<()> {
-        for number in 0..number_of("CROWD_FLOOD", 20_000) {
+        for number in 0..number_of("CROWD_NOISE", 20_000) {
             let kind = [0x0800, 0x0806, 0x86dd, 0x1234][self.random() as usize % 4];
             let len = 1 + self.random() as usize % 1400;
             let mut body: Vec<u8> = (0..len).map(|_| self.random() as u8).collect();

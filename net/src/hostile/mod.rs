@@ -4,6 +4,7 @@
 //! `HOSTILE_FRAMES=1000000 cargo test --release -p net hostile` runs more; `HOSTILE_SEED` another sequence.
 
 mod addresses;
+mod deferral;
 mod frames;
 mod nic;
 mod wire;

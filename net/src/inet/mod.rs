@@ -20,7 +20,7 @@ pub mod tcp;
 pub mod udp;
 
 pub use address::{Endpoint, Ip, Tuple};
-pub use settings::{Setting, Settings};
+pub use settings::{Setting, Settings, repetitions};
 pub use tcp::TcpInfo;
 
 use crate::InetAddress;

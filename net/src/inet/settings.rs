@@ -28,6 +28,17 @@ settings! {
     DeferAccept = 0, WindowClamp = 0, QuickAck = 1, UserTimeout = 0, FastOpen = 0, NotSentLow = 0, Reno = 0,
 }
 
+/// Repetitions of a connection's first answer, the first after a second and each after twice as long (two minutes at most),
+/// that `seconds` of TCP_DEFER_ACCEPT are, and how long they take: what Linux keeps instead.
+pub fn repetitions(seconds: i32) -> (u32, i32) {
+    let (mut count, mut wait, mut all) = (0, 0, 0);
+    while all < seconds && count < 255 {
+        wait = (wait * 2).clamp(1, 120);
+        (count, all) = (count + 1, all + wait);
+    }
+    (count, all)
+}
+
 /// The options of one socket.
 pub struct Settings([AtomicI32; COUNT]);
 

@@ -144,6 +144,7 @@ pub fn set(call: &Call<'_>, socket: &dyn Socket) -> SysResult {
         Setting::Tclass if value < 0 => value = 0,
         // The bits of congestion notification are TCP's own.
         Setting::Tos | Setting::Tclass if socket.kind() == Kind::Stream => value &= !3,
+        Setting::DeferAccept => value = net::inet::repetitions(value).1,
         Setting::Linger2 if value < 0 => value = -1,
         Setting::Linger2 if value > 120 => value = 0,
         Setting::MulticastIf6 if value != 0 && net::interface::table().interface(value as u32).is_none() => {

@@ -85,6 +85,7 @@ impl TcpSocket {
         };
         self.readable.wake_all();
         self.source.notify(what);
+        self.speaks(false);
     }
 
     /// The peer has reset the connection.
@@ -106,6 +107,7 @@ impl TcpSocket {
             (state.read_shut, state.write_shut) = (true, true);
             state.ends_first = false;
         }
+        self.speaks(true);
         self.wake(Readiness::READ | Readiness::WRITE | Readiness::ERROR | Readiness::HANGUP | Readiness::READ_HANGUP);
     }
 

@@ -187,7 +187,7 @@ impl TcpSocket {
             state.phase = Phase::Connected;
             state.waits_at = None;
         }
-        if let Err(child) = listener.offer(child) {
+        if let Err(child) = listener.offer_later(child) {
             // The last place went to another, or the listener closed: this end is reset then.
             child.abort();
             child.close_once();

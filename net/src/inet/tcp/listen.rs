@@ -4,12 +4,16 @@ use super::{Link, Phase, TcpSocket};
 use crate::inet::address::Ip;
 use crate::inet::connections;
 use crate::inet::ports::{self, Holder, Share};
+use crate::inet::settings::{Setting, repetitions};
 use crate::options::Patience;
 use crate::socket::Socket;
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 use fs::{FsError, FsResult, Readiness};
+use sched::timer::{Timer, TimerOwner};
 
 /// The most connections that may wait (net.core.somaxconn).
 const BACKLOG_MAX: usize = 4096;
@@ -22,9 +26,16 @@ pub(crate) struct Listener {
     /// Sockets of this machine that wait for room in the queue. On Linux their first segment was dropped, and they
     /// would send it again.
     pub waiting: VecDeque<Weak<TcpSocket>>,
+    /// Connections from this machine that have said nothing, and when they are accepted nevertheless (TCP_DEFER_ACCEPT).
+    deferred: Vec<(u64, Arc<TcpSocket>)>,
+    /// For the earliest of those.
+    timer: Option<Arc<Timer>>,
 }
 
 impl Listener {
+    fn new(backlog: usize) -> Self {
+        Self { backlog, queue: VecDeque::new(), waiting: VecDeque::new(), deferred: Vec::new(), timer: None }
+    }
     pub fn is_ready(&self) -> bool {
         !self.queue.is_empty()
     }
@@ -61,7 +72,7 @@ impl TcpSocket {
         state.read_shut = false;
         state.write_shut = false;
         state.error = None;
-        state.listener = Some(Listener { backlog, queue: VecDeque::new(), waiting: VecDeque::new() });
+        state.listener = Some(Listener::new(backlog));
         self.listening.store(true, Ordering::Release);
         let only_here = state.local.ip.is_loopback();
         drop(state);
@@ -113,6 +124,88 @@ impl TcpSocket {
         Ok(())
     }
 
+    /// Puts a connection from this machine into the queue when it has said something, or after TCP_DEFER_ACCEPT's time.
+    pub(super) fn offer_later(&self, connection: Arc<TcpSocket>) -> Result<(), Arc<TcpSocket>> {
+        let (_, seconds) = repetitions(self.settings.get(Setting::DeferAccept));
+        if seconds == 0 {
+            return self.offer(connection);
+        }
+        let at_ns = hal::clock::now_ns() + seconds as u64 * 1_000_000_000;
+        connection.state.lock().waits_at = Some(self.me.clone());
+        let timer = {
+            let mut state = self.state.lock();
+            let Some(listener) = state.listener.as_mut().filter(|listener| !listener.is_full()) else {
+                return Err(connection);
+            };
+            listener.deferred.push((at_ns, connection.clone()));
+            let me = self.me.clone();
+            let ring = move || {
+                if let Some(listener) = me.upgrade() {
+                    listener.end_deferral();
+                }
+            };
+            listener.timer.get_or_insert_with(|| Arc::new(Timer::new(TimerOwner::Kernel, Box::new(ring)))).clone()
+        };
+        if timer.deadline_ns().is_none_or(|known| at_ns < known) {
+            timer.arm(at_ns);
+        }
+        connection.deferred.store(true, Ordering::Release);
+        // Another thread may have used the other end meanwhile.
+        let (is_gone, has_ended) = {
+            let state = connection.state.lock();
+            (state.phase != Phase::Connected, state.ended)
+        };
+        if is_gone || has_ended || connection.inbox.lock().len() > 0 {
+            connection.speaks(is_gone && !has_ended);
+        }
+        Ok(())
+    }
+
+    /// The time of some connections is up.
+    fn end_deferral(&self) {
+        let now_ns = hal::clock::now_ns();
+        let (due, timer, next) = {
+            let mut state = self.state.lock();
+            let Some(listener) = &mut state.listener else { return };
+            let due: Vec<_> = listener.deferred.extract_if(.., |(at_ns, _)| *at_ns <= now_ns).collect();
+            (due, listener.timer.clone(), listener.deferred.iter().map(|(at_ns, _)| *at_ns).min())
+        };
+        for (_, connection) in due {
+            self.offer_deferred(connection);
+        }
+        if let (Some(timer), Some(next)) = (timer, next) {
+            timer.arm(next);
+        }
+    }
+
+    fn offer_deferred(&self, connection: Arc<TcpSocket>) {
+        connection.deferred.store(false, Ordering::Release);
+        if let Err(connection) = self.offer(connection) {
+            connection.abort();
+            connection.close_once();
+        }
+    }
+
+    /// This connection has something to say, or has ended, or (`is_gone`) was reset before it had.
+    pub(super) fn speaks(&self, is_gone: bool) {
+        if !self.deferred.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        let listener = self.state.lock().waits_at.take();
+        let Some(listener) = listener.and_then(|listener| listener.upgrade()) else { return };
+        let own = {
+            let mut state = listener.state.lock();
+            let Some(queues) = &mut state.listener else { return };
+            let at = queues.deferred.iter().position(|(_, known)| known.me.ptr_eq(&self.me));
+            at.map(|at| queues.deferred.swap_remove(at).1)
+        };
+        match own {
+            Some(own) if is_gone => own.close_once(),
+            Some(own) => listener.offer_deferred(own),
+            None => {}
+        }
+    }
+
     /// No more connections: those that wait are reset.
     pub(super) fn stop_listening(&self) {
         let listener = {
@@ -122,10 +215,13 @@ impl TcpSocket {
             state.listener.take()
         };
         let Some(listener) = listener else { return };
-        for connection in listener.queue {
+        for connection in listener.queue.into_iter().chain(listener.deferred.into_iter().map(|(_, deferred)| deferred))
+        {
             connection.abort();
             connection.close();
         }
+        // A callback that runs takes the state's lock, which is free.
+        drop(listener.timer);
         for client in listener.waiting.iter().filter_map(Weak::upgrade) {
             client.fail(FsError::ConnectionRefused);
         }

@@ -129,6 +129,8 @@ pub struct TcpSocket {
     /// A sender or poller found no room at the peer.
     starved: AtomicBool,
     closed: AtomicBool,
+    /// It waits at its listener until it has something to say.
+    deferred: AtomicBool,
     /// The deadline that `timer.rs` knows; `u64::MAX`: none.
     timer_ns: AtomicU64,
     /// Tells its entry there from others of the same time.
@@ -175,6 +177,7 @@ impl TcpSocket {
             listening: AtomicBool::new(false),
             starved: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            deferred: AtomicBool::new(false),
             timer_ns: AtomicU64::new(u64::MAX),
             timer_id: AtomicU64::new(0),
             orphaned: AtomicBool::new(false),

@@ -4,7 +4,7 @@
 
 use super::engine::Tcb;
 use super::engine::Wire;
-use super::engine::head::{ACK, Head, SYN};
+use super::engine::head::{ACK, FIN, Head, SYN};
 use super::listen::listener_for;
 use super::secret::Keyed;
 use super::wire::{Act, Remote, Way, first_number};
@@ -12,6 +12,7 @@ use super::{Link, TcpSocket, cookie};
 use crate::inet::address::{Endpoint, Tuple};
 use crate::inet::connections;
 use crate::inet::queue::ByteQueue;
+use crate::inet::settings::{Setting, repetitions};
 use crate::interface;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -31,6 +32,9 @@ struct Opening {
     iss: u32,
     syn: Head,
     id: u64,
+    repeats: u32,
+    /// The peer has confirmed it, and has said nothing (TCP_DEFER_ACCEPT).
+    is_silent: bool,
 }
 
 #[derive(Default)]
@@ -54,7 +58,7 @@ impl Openings {
             return None;
         }
         self.next += 1;
-        let opening = Opening { iss: first_number(tuple), syn: *head, id: self.next };
+        let opening = Opening { iss: first_number(tuple), syn: *head, id: self.next, repeats: 0, is_silent: false };
         self.table.insert(*tuple, opening);
         self.due[0].push_back((now_ns + REPEAT_NS, opening.id, *tuple));
         Some(opening)
@@ -70,7 +74,9 @@ impl Openings {
                 continue;
             }
             self.due[times].pop_front();
-            let Some(opening) = self.table.get(&tuple).copied().filter(|known| known.id == id) else { return Ok(None) };
+            let Some(known) = self.table.get_mut(&tuple).filter(|known| known.id == id) else { return Ok(None) };
+            known.repeats += 1;
+            let opening = *known;
             if times == REPEATS {
                 self.table.remove(&tuple);
                 return Ok(None);
@@ -102,6 +108,11 @@ pub(super) fn run(now_ns: u64) -> u64 {
             Ok(None) => {}
             Ok(Some((tuple, opening))) => {
                 if let Some(listener) = listener_of(&tuple) {
+                    // Who is silent is asked again when the time is up.
+                    let (deferral, _) = repetitions(listener.settings.get(Setting::DeferAccept));
+                    if opening.is_silent && opening.repeats < deferral {
+                        continue;
+                    }
                     answer(&listener, &tuple, &opening.syn, opening.iss, now_ms());
                 } else {
                     forget(&tuple);
@@ -125,6 +136,14 @@ fn is_full(listener: &TcpSocket) -> bool {
 
 fn forget(tuple: &Tuple) -> Option<Opening> {
     OPENINGS.lock().as_mut()?.table.remove(tuple)
+}
+
+/// Whether a peer that confirms an opening and says nothing is not accepted yet.
+fn is_deferred(tuple: &Tuple, deferral: u32) -> bool {
+    let mut openings = OPENINGS.lock();
+    let Some(known) = openings.as_mut().and_then(|openings| openings.table.get_mut(tuple)) else { return false };
+    known.is_silent = known.repeats < deferral;
+    known.is_silent
 }
 
 /// A reset: an opening goes if the number is the right one (RFC 5961, 3.2).
@@ -189,6 +208,10 @@ pub(super) fn confirm(tuple: &Tuple, head: &Head, payload: &[u8]) -> bool {
     let Some((iss, syn)) = known.or_else(|| cookie::open(tuple, head, now_ns)) else { return false };
     let Some(listener) = listener_of(tuple) else { return false };
     if is_full(&listener) {
+        return true;
+    }
+    let (deferral, _) = repetitions(listener.settings.get(Setting::DeferAccept));
+    if has_record && deferral > 0 && payload.is_empty() && !head.has(FIN) && is_deferred(tuple, deferral) {
         return true;
     }
     let Ok(path) = interface::table().path(tuple.remote_ip, 0) else { return true };

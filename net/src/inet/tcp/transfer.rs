@@ -154,6 +154,9 @@ impl TcpSocket {
         }
         peer.readable.wake_one();
         peer.source.notify(what);
+        if peer.deferred.load(Ordering::Acquire) {
+            peer.speaks(false);
+        }
     }
 
     /// Whether a send would take bytes, or fail, at once: a third of the room must be free, so that senders are not woken

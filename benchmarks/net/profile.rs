@@ -1,0 +1,104 @@
+//! Where a request's instructions go: QEMU logs every executed instruction of a few requests, one a block.
+
+use crate::load::Clients;
+use anyhow::{Context, Result};
+use goblin::elf::Elf;
+use guest::qmp::Monitor;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+/// Requests that are logged; each instruction is a line of some 90 bytes.
+const REQUESTS: usize = 32;
+/// Functions that are shown.
+const SHOWN: usize = 60;
+/// The kernel's half of the addresses.
+const KERNEL: u64 = 1 << 63;
+
+/// Functions by address: start, end, name.
+struct Symbols(Vec<(u64, u64, String)>);
+
+impl Symbols {
+    fn read(kernel: &Path) -> Result<Symbols> {
+        let bytes = std::fs::read(kernel)?;
+        let elf = Elf::parse(&bytes)?;
+        let named = elf.syms.iter().filter(|symbol| symbol.is_function() && symbol.st_size > 0);
+        let mut all: Vec<_> = named
+            .filter_map(|symbol| {
+                let name = elf.strtab.get_at(symbol.st_name)?;
+                Some((
+                    symbol.st_value,
+                    symbol.st_value + symbol.st_size,
+                    format!("{:#}", rustc_demangle::demangle(name)),
+                ))
+            })
+            .collect();
+        all.sort();
+        Ok(Symbols(all))
+    }
+
+    fn name(&self, address: u64) -> &str {
+        let after = self.0.partition_point(|(start, ..)| *start <= address);
+        match after.checked_sub(1).map(|at| &self.0[at]) {
+            Some((_, end, name)) if address < *end => name,
+            _ => "(kernel, without a name)",
+        }
+    }
+}
+
+/// The address in a line "Trace 0: 0x7f1c [00000000/ffffffff80001234/0040c0b3/ff000201]".
+fn address(line: &str) -> Option<u64> {
+    let (_, rest) = line.strip_prefix("Trace ")?.split_once('[')?;
+    u64::from_str_radix(rest.split('/').nth(1)?, 16).ok()
+}
+
+/// Prints the instructions a request, and how many of them each function of `kernel` (its ELF file) has; `None`: it has no names.
+pub fn print(monitor: &mut Monitor, clients: &mut Clients, kernel: Option<&Path>) -> Result<()> {
+    let symbols = kernel.map_or_else(|| Ok(Symbols(Vec::new())), Symbols::read)?;
+    let directory = tempfile::tempdir_in("/var/tmp")?;
+    let log = directory.path().join("log");
+    let each = REQUESTS.div_ceil(clients.count());
+    for line in ["singlestep on", &format!("logfile {}", log.display()), "log exec,nochain"] {
+        monitor.human(line)?;
+    }
+    clients.ask(each)?;
+    for line in ["log none", "singlestep off", "logfile /dev/null"] {
+        monitor.human(line)?;
+    }
+    let mut counts: HashMap<&str, u64> = HashMap::new();
+    let (mut kernel_count, mut all) = (0_u64, 0_u64);
+    for line in BufReader::new(File::open(&log).context("QEMU wrote no log")?).lines() {
+        let Some(address) = address(&line?) else { continue };
+        all += 1;
+        if address >= KERNEL {
+            kernel_count += 1;
+            *counts.entry(symbols.name(address)).or_default() += 1;
+        }
+    }
+    let requests = (each * clients.count()) as u64;
+    println!(
+        "{} connections: {} instructions a request, {} in the kernel",
+        clients.count(),
+        all / requests,
+        kernel_count / requests
+    );
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|(name, count)| (std::cmp::Reverse(*count), *name));
+    for (name, count) in counts.iter().take(SHOWN) {
+        println!("{:8} {name}", count / requests);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::address;
+
+    #[test]
+    fn addresses_are_found() {
+        let line = "Trace 0: 0x7f1c40001000 [00000000/ffffffff80001234/0040c0b3/ff000201] ";
+        assert_eq!(address(line), Some(0xffff_ffff_8000_1234));
+        assert_eq!(address("Stopped execution of TB chain before 0x0 [0]"), None);
+    }
+}
