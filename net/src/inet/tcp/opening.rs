@@ -97,7 +97,7 @@ pub(crate) fn count() -> usize {
 }
 
 /// Repeats the answers that are due; the next time.
-pub(super) fn run(now_ns: u64) -> u64 {
+pub(crate) fn run(now_ns: u64) -> u64 {
     loop {
         let due = match OPENINGS.lock().as_mut() {
             Some(openings) => openings.next_due(now_ns),
