@@ -3,6 +3,7 @@
 use crate::load::Clients;
 use anyhow::{Context, Result};
 use goblin::elf::Elf;
+use goblin::elf::sym::{STT_FUNC, STT_NOTYPE};
 use guest::qmp::Monitor;
 use std::collections::HashMap;
 use std::fs::File;
@@ -23,18 +24,25 @@ impl Symbols {
     fn read(kernel: &Path) -> Result<Symbols> {
         let bytes = std::fs::read(kernel)?;
         let elf = Elf::parse(&bytes)?;
-        let named = elf.syms.iter().filter(|symbol| symbol.is_function() && symbol.st_size > 0);
-        let mut all: Vec<_> = named
+        let mut all: Vec<_> = elf
+            .syms
+            .iter()
+            .filter(|symbol| matches!(symbol.st_type(), STT_FUNC | STT_NOTYPE) && symbol.st_value >= KERNEL)
             .filter_map(|symbol| {
                 let name = elf.strtab.get_at(symbol.st_name)?;
-                Some((
-                    symbol.st_value,
-                    symbol.st_value + symbol.st_size,
-                    format!("{:#}", rustc_demangle::demangle(name)),
-                ))
+                let end = symbol.st_value + symbol.st_size;
+                Some((symbol.st_value, end, format!("{:#}", rustc_demangle::demangle(name))))
             })
             .collect();
         all.sort();
+        // Labels of assembly have no size: they last until the next.
+        for at in 1..all.len() {
+            let next = all[at].0;
+            let (start, end, _) = &mut all[at - 1];
+            if start == end {
+                *end = next;
+            }
+        }
         Ok(Symbols(all))
     }
 

@@ -181,13 +181,10 @@ impl Machine {
 
     fn disk(&self, args: &mut Arguments, serial: &str, file: &Path, is_writable: bool) {
         let read_only = if is_writable { "off" } else { "on" };
-        // What the guest has deleted becomes a hole in the file.
-        let discard = if is_writable { ",discard=unmap" } else { "" };
-        let mut drive = OsString::from(format!("if=none,id={serial},format=raw,read-only={read_only}{discard},file="));
+        let mut drive = OsString::from(format!("if=none,id={serial},format=raw,read-only={read_only},file="));
         drive.push(double_commas(file));
         args.pair("-drive", drive);
-        let queues = if is_writable { format!(",num-queues={}", self.cpus) } else { String::new() };
-        args.pair("-device", format!("{},drive={serial},serial={serial}{queues}", self.device("virtio-blk")));
+        args.pair("-device", format!("{},drive={serial},serial={serial}", self.device("virtio-blk")));
     }
 
     pub(crate) fn device(&self, name: &str) -> String {
