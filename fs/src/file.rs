@@ -76,6 +76,17 @@ pub trait File: Send + Sync + 'static {
         let _ = source;
         Err(FsError::SeekPipe)
     }
+    /// As `read_at` for [`crate::StatusFlags::DIRECT`]: past a cache, if there is one.
+    fn read_direct(&self, offset: u64, sink: &mut dyn Sink) -> FsResult<usize> {
+        self.read_at(offset, sink)
+    }
+    /// As `write_at`, or `append` for no offset, past a cache: the count and the offset behind what was written.
+    fn write_direct(&self, offset: Option<u64>, source: &mut dyn Source) -> FsResult<(usize, u64)> {
+        match offset {
+            Some(offset) => self.write_at(offset, source).map(|count| (count, offset + count as u64)),
+            None => self.append(source),
+        }
+    }
     /// Lists a directory; as [`crate::Inode::readdir`].
     fn readdir(&self, cursor: u64, emit: &mut dyn FnMut(&DirEntry<'_>) -> bool) -> FsResult<()> {
         let _ = (cursor, emit);

@@ -134,7 +134,7 @@ bitflags! {
         const APPEND = 4;
         /// Never wait.
         const NONBLOCK = 8;
-        /// Bypass the cache (accepted; there is nothing to gain).
+        /// Bypass the cache, where there is a device below it.
         const DIRECT = 16;
         /// Writes are on stable storage when they return.
         const SYNC = 32;

@@ -185,7 +185,7 @@ impl OpenFile {
         }
         let mut position = self.position.lock();
         within(*position, sink.remaining())?;
-        let count = self.file.read_at(*position, sink)?;
+        let count = self.get(*position, sink)?;
         *position += count as u64;
         Ok(self.told(Change::ACCESS, count))
     }
@@ -201,15 +201,15 @@ impl OpenFile {
         }
         let mut position = self.position.lock();
         let count = if self.status().contains(StatusFlags::APPEND) {
-            let (count, end) = self.file.append(source)?;
+            let (count, end) = self.put(None, source)?;
             if count > 0 {
                 *position = end;
             }
             count
         } else {
             within(*position, source.remaining())?;
-            let count = self.file.write_at(*position, source)?;
-            *position += count as u64;
+            let (count, end) = self.put(Some(*position), source)?;
+            *position = end;
             count
         };
         drop(position);
@@ -222,7 +222,7 @@ impl OpenFile {
         self.positioned()?;
         self.readable()?;
         within(offset, sink.remaining())?;
-        Ok(self.told(Change::ACCESS, self.file.read_at(offset, sink)?))
+        Ok(self.told(Change::ACCESS, self.get(offset, sink)?))
     }
 
     /// `pwrite`; with APPEND at the end, as Linux does. Errors: `SeekPipe`, ...
@@ -231,12 +231,32 @@ impl OpenFile {
         self.writable()?;
         within(offset, source.remaining())?;
         let count = if self.status().contains(StatusFlags::APPEND) {
-            self.file.append(source)?.0
+            self.put(None, source)?.0
         } else {
-            self.file.write_at(offset, source)?
+            self.put(Some(offset), source)?.0
         };
         self.sync_if_asked()?;
         Ok(self.told(Change::MODIFY, count))
+    }
+
+    fn is_direct(&self) -> bool {
+        self.status().contains(StatusFlags::DIRECT)
+    }
+
+    /// Reads at an offset, as the status flags say.
+    #[inline(always)]
+    fn get(&self, offset: u64, sink: &mut dyn Sink) -> FsResult<usize> {
+        if self.is_direct() { self.file.read_direct(offset, sink) } else { self.file.read_at(offset, sink) }
+    }
+
+    /// Writes at an offset, or at the end, as the status flags say: the count and the offset behind.
+    #[inline(always)]
+    fn put(&self, offset: Option<u64>, source: &mut dyn Source) -> FsResult<(usize, u64)> {
+        match offset {
+            _ if self.is_direct() => self.file.write_direct(offset, source),
+            Some(offset) => self.file.write_at(offset, source).map(|count| (count, offset + count as u64)),
+            None => self.file.append(source),
+        }
     }
 
     fn sync_if_asked(&self) -> FsResult<()> {

@@ -181,10 +181,13 @@ impl Machine {
 
     fn disk(&self, args: &mut Arguments, serial: &str, file: &Path, is_writable: bool) {
         let read_only = if is_writable { "off" } else { "on" };
-        let mut drive = OsString::from(format!("if=none,id={serial},format=raw,read-only={read_only},file="));
+        // What the guest has deleted becomes a hole in the file.
+        let discard = if is_writable { ",discard=unmap" } else { "" };
+        let mut drive = OsString::from(format!("if=none,id={serial},format=raw,read-only={read_only}{discard},file="));
         drive.push(double_commas(file));
         args.pair("-drive", drive);
-        args.pair("-device", format!("{},drive={serial},serial={serial}", self.device("virtio-blk")));
+        let queues = if is_writable { format!(",num-queues={}", self.cpus) } else { String::new() };
+        args.pair("-device", format!("{},drive={serial},serial={serial}{queues}", self.device("virtio-blk")));
     }
 
     pub(crate) fn device(&self, name: &str) -> String {

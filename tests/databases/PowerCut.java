@@ -23,6 +23,8 @@ public final class PowerCut {
 
     public static void main(String[] args) throws Exception {
         boolean isH2 = args[0].equals("h2");
+        // Else in the working directory, which need not be writable.
+        System.setProperty("derby.stream.error.file", "/tmp/derby.log");
         if (args[1].equals("load")) {
             load(isH2, Path.of(args[2]), Integer.parseInt(args[3]));
         } else {
@@ -32,19 +34,20 @@ public final class PowerCut {
         }
     }
 
+    /** H2 without its background writer: beside that one "checkpoint sync" answers too early, as EarlyAnswer shows. */
     private static Connection open(boolean isH2, Path directory) throws SQLException {
-        return DriverManager.getConnection(Jdbc.url(isH2 ? "h2" : "derby", directory));
+        return DriverManager.getConnection(isH2 ? Jdbc.url("h2", directory) + ";WRITE_DELAY=0" : Jdbc.url("derby", directory));
     }
 
     private static void load(boolean isH2, Path directory, int count) throws SQLException {
         try (Connection connection = open(isH2, directory); Statement statement = connection.createStatement()) {
             connection.setAutoCommit(false);
             statement.execute("create table entry (id int primary key, text varchar(2000) not null)");
-            statement.execute("create table last (only_row int primary key, id int not null)");
-            statement.execute("insert into last values (1, 0)");
+            statement.execute("create table newest (only_row int primary key, id int not null)");
+            statement.execute("insert into newest values (1, 0)");
             connection.commit();
             PreparedStatement insert = connection.prepareStatement("insert into entry values (?, ?)");
-            PreparedStatement update = connection.prepareStatement("update last set id = ? where only_row = 1");
+            PreparedStatement update = connection.prepareStatement("update newest set id = ? where only_row = 1");
             for (int id = 1; id <= count; id++) {
                 insert.setInt(1, id);
                 insert.setString(2, text(id));
@@ -76,7 +79,7 @@ public final class PowerCut {
                     }
                 }
             }
-            try (ResultSet found = statement.executeQuery("select id from last")) {
+            try (ResultSet found = statement.executeQuery("select id from newest")) {
                 if (found.next()) {
                     last = found.getInt(1);
                 }

@@ -16,6 +16,7 @@
 //! * [`disk_faults`]: disks that fail, are full, or hold something else
 //! * [`power_cut`]: the whole machine loses its power under load
 //! * [`parts`]: volumes and the network
+//! * [`volume_files`]: O_DIRECT and large directories, as on the host's ext4
 //! * [`crowd`]: a server in a hostile network
 //! * [`lossy`]: a server behind a bad link
 //! * [`tally`]: counts, and the closing line
@@ -47,6 +48,7 @@ pub mod power_cut;
 pub mod switch;
 pub mod table;
 pub mod tally;
+pub mod volume_files;
 
 /// A number out of the environment: the long forms of some tests.
 fn number_of(name: &str, default: u32) -> u32 {

@@ -32,6 +32,7 @@ pub fn run(filter: &dyn Fn(&str) -> bool, built: &Built, jdk: &Jdk, guest: &Gues
         }
     };
     one("parts-volume", &|| volume(built, jdk, guest));
+    one("parts-files", &|| crate::volume_files::run(built, jdk, guest));
     one("parts-server", &|| server(built, guest));
     one("parts-datagrams", &|| datagrams(built, guest));
     one("parts-switch", &|| crate::switch::run(built));

@@ -6,6 +6,7 @@
 use crate::buffers::Seal;
 use crate::{Error, Result, Volume};
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 /// Who asks for a block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -60,11 +61,15 @@ impl Pending {
         self.committing.extend(closed);
     }
 
-    /// It is in the log. Answers the runs that can be used again.
-    pub fn settle(&mut self) -> BTreeMap<u64, u64> {
+    /// What the commit under way frees.
+    pub fn closed(&self) -> Vec<(u64, u64)> {
+        self.committing.iter().map(|(start, length)| (*start, *length)).collect()
+    }
+
+    /// It is in the log: those runs can be used again.
+    pub fn settle(&mut self) {
         let settled = core::mem::take(&mut self.committing);
         self.blocks -= settled.values().sum::<u64>();
-        settled
     }
 }
 
@@ -217,7 +222,8 @@ mod tests {
         );
         pending.close();
         pending.add(200, 1);
-        assert_eq!(pending.settle().len(), 1);
+        assert_eq!(pending.closed().len(), 1);
+        pending.settle();
         assert_eq!((pending.end_of(105), pending.end_of(200), pending.blocks()), (None, Some(201), 1));
     }
 }

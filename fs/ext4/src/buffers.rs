@@ -246,6 +246,11 @@ impl Buffers {
         self.committed.iter().map(|(block, data)| (*block, Arc::clone(data))).collect()
     }
 
+    /// Whether anything has to be written home.
+    pub fn has_committed(&self) -> bool {
+        !self.committed.is_empty()
+    }
+
     /// These are at home now; newer copies stay.
     pub fn clear_committed(&mut self, written: &[(u64, Frozen)]) {
         for (block, data) in written {

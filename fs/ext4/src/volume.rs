@@ -144,6 +144,11 @@ impl Volume {
         needed > journal.free() as usize || journal.free() < journal.capacity() / 2
     }
 
+    /// Whether the log holds what is not at home yet.
+    pub fn has_log(&self) -> bool {
+        self.journal.is_some() && self.given_up.is_none() && self.buffers.has_committed()
+    }
+
     /// Closes the running transaction. None if it is empty. The commit before must be finished, and no
     /// [`Volume::needs_checkpoint`] be open.
     pub fn begin_commit(&mut self, now: Time) -> Result<Option<Commit>> {
@@ -167,10 +172,16 @@ impl Volume {
         }
     }
 
-    /// The commit is in the log: what it freed can be used again, and those runs are answered, for a discard.
-    pub fn finish_commit(&mut self, commit: Commit) -> Vec<(u64, u64)> {
+    /// Runs of blocks (first, how many) that the commit under way frees. Once it is in the log, and until
+    /// [`Volume::finish_commit`], nobody needs their contents and nobody gets them: the moment for a discard.
+    pub fn freed_by_commit(&self) -> Vec<(u64, u64)> {
+        self.pending.closed()
+    }
+
+    /// The commit is in the log: what it freed can be used again.
+    pub fn finish_commit(&mut self, commit: Commit) {
         self.buffers.drop_committed(&commit.changes.revoked);
-        self.pending.settle().into_iter().collect()
+        self.pending.settle();
     }
 
     /// Starts to bring everything that is in the log home.

@@ -113,6 +113,69 @@ fn names_by_the_thousand() {
     }
 }
 
+/// Reads a directory in small pieces and lets `between` change it between them.
+fn read_slowly(volume: &mut ext4::Volume, directory: u32, between: &mut dyn FnMut(&mut ext4::Volume)) -> Vec<String> {
+    let mut seen = Vec::new();
+    let mut cursor = 0;
+    loop {
+        let mut left = 7;
+        let from = cursor;
+        let mut names = Vec::new();
+        let mut each = |next: u64, _inode: u32, _kind: ext4::Kind, name: &[u8]| {
+            assert!(next > cursor, "cursors rise");
+            (cursor, left) = (next, left - 1);
+            names.push(String::from_utf8_lossy(name).into_owned());
+            left > 0
+        };
+        volume.read_directory(directory, from, &mut each).unwrap();
+        if names.is_empty() {
+            return seen;
+        }
+        seen.append(&mut names);
+        between(volume);
+    }
+}
+
+#[test]
+fn a_name_that_stays_is_read_once_while_others_come_and_go() {
+    const STAY: usize = 1500;
+    for options in FORMATS {
+        // From one block, without a tree, and from many.
+        for at_first in [20, STAY] {
+            let disk = Disk::new(format(48, options));
+            let mut volume = mount(&disk);
+            let directory = volume.create(volume.root(), b"directory", &NewNode::Directory, 0o755, now(0)).unwrap();
+            let target = file(&mut volume, directory, "stays 0").unwrap();
+            for i in 1..at_first {
+                volume.link(directory, format!("stays {i}").as_bytes(), target, now(0)).unwrap();
+            }
+            let (mut made, mut gone) = (0, 0);
+            let seen = read_slowly(&mut volume, directory, &mut |volume| {
+                let limit = if at_first == STAY { 4000 } else { 400 };
+                for _ in 0..limit.min(made + 100) - made {
+                    volume.link(directory, format!("comes {made}").as_bytes(), target, now(0)).unwrap();
+                    made += 1;
+                }
+                while gone < made / 2 {
+                    volume.unlink(directory, format!("comes {gone}").as_bytes(), now(0)).unwrap();
+                    gone += 1;
+                }
+                breathe(volume);
+            });
+            let mut times = vec![0; at_first];
+            for name in seen {
+                if let Some(i) = name.strip_prefix("stays ") {
+                    times[i.parse::<usize>().unwrap()] += 1;
+                }
+            }
+            let wrong: Vec<_> = times.iter().enumerate().filter(|(_, times)| **times != 1).collect();
+            assert!(made > 100, "hardly anything came while it was read");
+            assert!(wrong.is_empty(), "{options:?}, {at_first} names: number and how often: {wrong:?}");
+            check(volume, &disk, &format!("{options:?}"));
+        }
+    }
+}
+
 #[test]
 fn a_file_in_thousands_of_pieces() {
     for options in FORMATS {

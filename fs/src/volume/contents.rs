@@ -16,7 +16,7 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use hal::sync::SpinLock;
 use mm::space::PrivateCopies;
 use mm::{Backing, BackingError, FrameRef};
-use sched::Mutex;
+use sched::{Mutex, MutexGuard};
 
 /// Dirty pages of a volume from which on a writer writes its own back: 64 MiB.
 const DIRTY_MAX: u64 = 16384;
@@ -197,7 +197,7 @@ impl Contents {
         Ok((count, end + count as u64))
     }
 
-    fn write_locked(&self, offset: u64, source: &mut dyn Source) -> FsResult<usize> {
+    pub(super) fn write_locked(&self, offset: u64, source: &mut dyn Source) -> FsResult<usize> {
         transfer::write(offset, source, &mut |at, len, source| self.write_in_page(at, len, source))
     }
 
@@ -300,8 +300,9 @@ impl Contents {
         if size < old {
             let range = size.div_ceil(PAGE as u64)..u64::MAX / PAGE as u64;
             self.drop_pages(range.clone());
+            let writing = self.none_on_the_way();
             while !self.shared.change(|volume| volume.trim(number))? {}
-            drop(content);
+            drop((writing, content));
             self.invalidate(range, PrivateCopies::Drop);
         }
         Ok(())
@@ -329,8 +330,9 @@ impl Contents {
         self.drop_pages(hole.pages.clone());
         let number = self.number;
         let (logical, count) = (hole.pages.start as u32, (hole.pages.end - hole.pages.start) as u32);
+        let writing = self.none_on_the_way();
         while !self.shared.change(|volume| volume.punch(number, logical, count, super::now()))? {}
-        drop(content);
+        drop((writing, content));
         self.invalidate(hole.pages, PrivateCopies::Keep);
         Ok(())
     }
@@ -353,8 +355,13 @@ impl Contents {
         Ok(())
     }
 
+    /// Waits for pages that are on their way to blocks which are about to be freed, and may be another file's soon.
+    fn none_on_the_way(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock()
+    }
+
     /// Forgets pages; their blocks are about to go.
-    fn drop_pages(&self, range: Range<u64>) {
+    pub(super) fn drop_pages(&self, range: Range<u64>) {
         self.pages.lock().reserved = 0..0;
         loop {
             let mut gone = Vec::with_capacity(PIECE);
@@ -369,8 +376,13 @@ impl Contents {
         }
     }
 
+    /// Whether some address space has it mapped.
+    pub(super) fn is_mapped(&self) -> bool {
+        self.mapped.load(Ordering::SeqCst) > 0
+    }
+
     pub(super) fn invalidate(&self, range: Range<u64>, copies: PrivateCopies) {
-        if self.mapped.load(Ordering::SeqCst) > 0 {
+        if self.is_mapped() {
             mm::space().invalidate(self.id, range, copies);
         }
     }

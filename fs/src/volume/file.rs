@@ -43,6 +43,16 @@ impl File for Opened {
         self.node.touch();
         Ok(result)
     }
+    fn read_direct(&self, offset: u64, sink: &mut dyn Sink) -> FsResult<usize> {
+        let count = self.node.data()?.read_direct(offset, sink)?;
+        self.node.touch_read();
+        Ok(count)
+    }
+    fn write_direct(&self, offset: Option<u64>, source: &mut dyn Source) -> FsResult<(usize, u64)> {
+        let result = self.node.data()?.write_direct(offset, source)?;
+        self.node.touch();
+        Ok(result)
+    }
     fn readdir(&self, cursor: u64, emit: &mut dyn FnMut(&DirEntry<'_>) -> bool) -> FsResult<()> {
         Inode::readdir(&*self.node, cursor, emit)
     }

@@ -8,9 +8,10 @@
 //! [`Shared::commit`] puts the running transaction into the log. Whoever waits for a commit while one is being written
 //! shares the next one.
 //!
-//! Lock order: a file's `writing`, or its `content` -> `Shared::committer` -> `Shared::engine` -> a file's `pages` (spin).
+//! Lock order: a file's `content` -> its `writing` -> `Shared::committer` -> `Shared::engine` -> a file's `pages` (spin).
 
 mod contents;
+mod direct;
 mod disk;
 mod file;
 mod node;
@@ -31,13 +32,19 @@ use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use ext4::{Error, Options, Time, Volume};
-use hal::hil::Block;
+use hal::hil::{Block, SECTOR_SIZE};
 use hal::sync::{Once, SpinLock};
 use node::Node;
 use sched::{Interruptible, Mutex, WaitQueue};
 
 /// How long a change may stay in memory alone, in nanoseconds: Linux's commit interval.
 const FLUSH_INTERVAL_NS: u64 = 5_000_000_000;
+/// How long metadata may be in the log alone, in nanoseconds: as long as Linux leaves its pages dirty. The log's room would
+/// allow more, but a replay is short this way, who looks at a running machine's image from outside finds all but the last
+/// changes, and the copies' memory comes free.
+const CHECKPOINT_INTERVAL_NS: u64 = 30_000_000_000;
+/// Blocks in a row that are worth a discard: 64 KiB.
+const DISCARD_MIN: u64 = 16;
 /// Metadata blocks that stay in memory when it is short.
 const METADATA_KEPT: usize = 256;
 
@@ -248,9 +255,7 @@ impl Shared {
 
     fn write_commit(&self, done: &mut u64) -> Result<(), Error> {
         if self.engine.lock().volume.needs_checkpoint() {
-            let checkpoint = self.engine.lock().volume.begin_checkpoint()?;
-            checkpoint.write()?;
-            self.engine.lock().volume.finish_checkpoint(checkpoint);
+            self.write_checkpoint()?;
         }
         let (commit, number) = {
             let mut engine = self.engine.lock();
@@ -261,6 +266,7 @@ impl Shared {
         match commit {
             Some(commit) => {
                 commit.write()?;
+                self.discard_freed();
                 self.engine.lock().volume.finish_commit(commit);
             }
             // Contents may have been written all the same.
@@ -268,6 +274,41 @@ impl Shared {
         }
         *done = number;
         Ok(())
+    }
+
+    /// Tells the device what the commit that is in the log now has freed (decision 13).
+    fn discard_freed(&self) {
+        if !self.device.can_discard() {
+            return;
+        }
+        let freed = self.engine.lock().volume.freed_by_commit();
+        for (start, count) in freed.into_iter().filter(|(_, count)| *count >= DISCARD_MIN) {
+            let sectors = PAGE as u64 / SECTOR_SIZE;
+            // Only space is lost when it fails.
+            if let Err(error) = self.device.discard(start * sectors, count * sectors) {
+                log::warn!("ext4: {}: discard of {count} blocks: {error}", self.device.identity());
+                return;
+            }
+        }
+    }
+
+    /// Called while the committer is held.
+    fn write_checkpoint(&self) -> Result<(), Error> {
+        let checkpoint = self.engine.lock().volume.begin_checkpoint()?;
+        checkpoint.write()?;
+        self.engine.lock().volume.finish_checkpoint(checkpoint);
+        Ok(())
+    }
+
+    /// Brings home what the log holds.
+    fn checkpoint(&self) {
+        let _committer = self.committer.lock();
+        if !self.engine.lock().volume.has_log() {
+            return;
+        }
+        if let Err(error) = self.write_checkpoint() {
+            self.give_up(error);
+        }
     }
 
     /// A write to the device has failed: the volume is read-only from now on, as Linux's `errors=remount-ro`.
@@ -365,6 +406,7 @@ impl Shared {
 
     fn flush_for_ever(&self) {
         let mut until = hal::clock::now_ns() + FLUSH_INTERVAL_NS;
+        let mut checkpoint_at = hal::clock::now_ns() + CHECKPOINT_INTERVAL_NS;
         loop {
             let is_pressed = || self.is_pressed.swap(false, Ordering::Relaxed).then_some(());
             if self.pressed.wait_until(Some(until), Interruptible::No, is_pressed).is_ok() {
@@ -373,6 +415,10 @@ impl Shared {
                 continue;
             }
             until = hal::clock::now_ns() + FLUSH_INTERVAL_NS;
+            if hal::clock::now_ns() >= checkpoint_at {
+                self.checkpoint();
+                checkpoint_at = hal::clock::now_ns() + CHECKPOINT_INTERVAL_NS;
+            }
             let idle = self.dirty.lock().is_empty() && self.doomed.lock().is_empty();
             if idle && !self.engine.lock().volume.has_changes() {
                 continue;

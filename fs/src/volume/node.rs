@@ -15,8 +15,8 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use ext4::{Attributes, Kind};
 use hal::sync::SpinLock;
 
-/// Entries that are read under one hold of the engine's lock.
-const LIST_PIECE: usize = 64;
+/// Entries that are read under one hold of the engine's lock: about a block of them, which is read in one go.
+const LIST_PIECE: usize = 256;
 
 /// Times that only memory knows.
 #[derive(Clone, Copy, Default)]
@@ -310,7 +310,7 @@ impl Inode for Node {
     fn readdir(&self, cursor: u64, emit: &mut dyn FnMut(&DirEntry<'_>) -> bool) -> FsResult<()> {
         let mut at = cursor;
         loop {
-            let mut piece: Vec<(u64, u32, Kind, Vec<u8>)> = Vec::with_capacity(LIST_PIECE);
+            let mut piece: Vec<(u64, u32, Kind, Vec<u8>)> = Vec::new();
             self.shared.look(|volume| {
                 volume.read_directory(self.number, at, &mut |next, inode, kind, name| {
                     piece.push((next, inode, kind, name.to_vec()));

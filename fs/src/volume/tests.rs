@@ -6,7 +6,7 @@ use crate::file::{File, SyncKind};
 use crate::inode::{FileSystem, NewNode};
 use crate::metadata::StatusFlags;
 use crate::page_cache::PAGE;
-use crate::{FsResult, SliceSource};
+use crate::{FsError, FsResult, SliceSink, SliceSource};
 use hal::hil::testing::{RamDisk, Writable};
 use hal::hil::{Block, BlockError, BlockRequest, Completion, Operation};
 use std::process::Command;
@@ -31,6 +31,8 @@ struct Gate {
     disk: RamDisk,
     state: Mutex<State>,
     changed: Condvar,
+    /// First sector and count.
+    discarded: Mutex<Vec<(u64, u64)>>,
 }
 
 impl Gate {
@@ -83,6 +85,13 @@ impl Block for Gate {
     fn max_segments(&self) -> usize {
         self.disk.max_segments()
     }
+    fn can_discard(&self) -> bool {
+        true
+    }
+    fn discard(&self, start_sector: u64, sectors: u64) -> Result<(), BlockError> {
+        self.discarded.lock().expect("no panic").push((start_sector, sectors));
+        Ok(())
+    }
     unsafe fn submit(&self, request: &BlockRequest<'_>, done: Arc<dyn Completion>) -> Result<(), BlockError> {
         self.pass(request);
         // SAFETY: the caller's duty is the same.
@@ -102,7 +111,7 @@ fn volume() -> (Arc<Gate>, Arc<Ext4>) {
     assert!(made.success());
     let bytes = std::fs::read(image.path()).expect("the image");
     let disk = RamDisk::new("test", bytes, Writable::Yes);
-    let gate = Arc::new(Gate { disk, state: Mutex::default(), changed: Condvar::new() });
+    let gate = Arc::new(Gate { disk, state: Mutex::default(), changed: Condvar::new(), discarded: Mutex::default() });
     let volume = Ext4::mount(gate.clone(), false).expect("a fresh volume mounts");
     (gate, volume)
 }
@@ -160,4 +169,61 @@ fn what_changes_while_a_file_is_written_back_is_written_by_the_next_sync() {
     volume.sync().expect("a sync");
     let disk = gate.disk.contents();
     assert_eq!(disk.chunks(PAGE).filter(|page| page.iter().all(|byte| *byte == CONTENTS)).count(), 8);
+}
+
+/// Pages on the disk that are full of `CONTENTS`.
+fn pages_on(gate: &Gate) -> usize {
+    gate.disk.contents().chunks(PAGE).filter(|page| page.iter().all(|byte| *byte == CONTENTS)).count()
+}
+
+#[test]
+fn a_direct_write_is_on_the_device_when_it_returns_and_the_cache_reads_it() {
+    let (gate, volume) = volume();
+    let made = volume.root().create(b"file", NewNode::Regular, 0o644).expect("a file");
+    let file = made.open(StatusFlags::WRITE).expect("opens");
+    // In the cache, and dirty, with other bytes.
+    file.write_at(0, &mut SliceSource::new(&[1; 10 * PAGE])).expect("room");
+    let bytes = vec![CONTENTS; 70 * PAGE];
+    assert_eq!(
+        file.write_direct(Some(2 * PAGE as u64), &mut SliceSource::new(&bytes)),
+        Ok((70 * PAGE, 72 * PAGE as u64))
+    );
+    assert_eq!(pages_on(&gate), 70);
+    let mut read = vec![0; 73 * PAGE];
+    assert_eq!(file.read_at(0, &mut SliceSink::new(&mut read)), Ok(72 * PAGE));
+    assert!(read[..2 * PAGE].iter().all(|byte| *byte == 1) && read[2 * PAGE..72 * PAGE] == bytes);
+    // At the end, in the middle of a block; the rest of which is zeros.
+    assert_eq!(file.write_direct(None, &mut SliceSource::new(&[2; 512])), Ok((512, 72 * PAGE as u64 + 512)));
+    assert_eq!(file.write_direct(None, &mut SliceSource::new(&[3; 1024])), Ok((1024, 72 * PAGE as u64 + 1536)));
+    let mut last = [9; PAGE];
+    assert_eq!(file.read_direct(72 * PAGE as u64, &mut SliceSink::new(&mut last)), Ok(1536));
+    assert!(last[..512] == [2; 512] && last[512..1536] == [3; 1024]);
+    for (offset, len) in [(100, 512), (0, 100), (512, 513)] {
+        assert_eq!(file.write_direct(Some(offset), &mut SliceSource::new(&vec![0; len])), Err(FsError::Invalid));
+        assert_eq!(file.read_direct(offset, &mut SliceSink::new(&mut vec![0; len])), Err(FsError::Invalid));
+    }
+    volume.sync().expect("a sync");
+    assert_eq!(pages_on(&gate), 70);
+}
+
+#[test]
+fn what_a_commit_frees_is_discarded_in_long_runs() {
+    let (gate, volume) = volume();
+    for (name, pages) in [(&b"long"[..], 40), (b"short", 4)] {
+        let made = volume.root().create(name, NewNode::Regular, 0o644).expect("a file");
+        write(&*made.open(StatusFlags::WRITE).expect("opens"), 0, pages).expect("room");
+    }
+    volume.sync().expect("a sync");
+    let before = gate.disk.contents();
+    volume.root().unlink(b"short").expect("it is there");
+    volume.root().unlink(b"long").expect("it is there");
+    assert_eq!(*gate.discarded.lock().expect("no panic"), [], "not before the commit");
+    volume.sync().expect("a sync");
+    let discarded = gate.discarded.lock().expect("no panic").clone();
+    let sectors_per_page = PAGE / 512;
+    assert_eq!(discarded.iter().map(|(_, count)| *count as usize / sectors_per_page).sum::<usize>(), 40);
+    for (start, count) in discarded {
+        let bytes = &before[start as usize * 512..][..count as usize * 512];
+        assert!(bytes.iter().all(|byte| *byte == CONTENTS), "something else was discarded");
+    }
 }

@@ -5,6 +5,8 @@
 #include "t.h"
 
 #define WORDS 40
+/* Records in a file that is replaced: large enough for its blocks to be discarded afterwards. */
+#define COPIES 250
 
 struct record {
     uint64_t number;
@@ -29,10 +31,10 @@ static void must(int ok, const char *what) {
 }
 
 static void replace(uint64_t number, int directory) {
-    struct record r;
-    fill(&r, number);
+    static struct record r[COPIES];
+    for (int i = 0; i < COPIES; i++) fill(r + i, number);
     int f = open("current.new", O_CREAT | O_TRUNC | O_WRONLY, 0644);
-    must(f >= 0 && write(f, &r, sizeof r) == sizeof r && !fsync(f) && !close(f), "current.new");
+    must(f >= 0 && write(f, r, sizeof r) == sizeof r && !fsync(f) && !close(f), "current.new");
     must(!rename("current.new", "current") && !fsync(directory), "rename");
 }
 
@@ -59,8 +61,10 @@ static void check(const char *path) {
     }
     f = open("current", O_RDONLY);
     if (f >= 0) {
-        must(read(f, &r, sizeof r) == sizeof r && is_whole(&r, r.number), "current");
-        replaced = r.number;
+        for (int i = 0; i < COPIES; i++) {
+            must(read(f, &r, sizeof r) == sizeof r && is_whole(&r, i ? replaced : r.number), "current");
+            replaced = r.number;
+        }
         close(f);
     }
     printf("%s %lu %lu\n", path, records, replaced);

@@ -18,6 +18,8 @@ pub struct Entry {
     pub offset: usize,
     /// Where its data lies in the log.
     pub data: std::ops::Range<usize>,
+    /// Bytes that were discarded there; there is no data then.
+    pub discarded: usize,
     /// Everything that had ended before it is safe.
     pub is_flush: bool,
 }
@@ -33,13 +35,16 @@ pub fn parse(log: &[u8]) -> Result<Vec<Entry>> {
         if sectors == 0 && flags == 0 {
             break;
         }
-        ensure!(flags & (FLAG_FUA | FLAG_DISCARD) == 0, "entry {}: flags {flags} are not expected", entries.len());
-        let data = at + SECTOR..at + SECTOR + sectors as usize * SECTOR;
+        ensure!(flags & FLAG_FUA == 0, "entry {}: flags {flags} are not expected", entries.len());
+        let bytes = sectors as usize * SECTOR;
+        let (length, discarded) = if flags & FLAG_DISCARD == 0 { (bytes, 0) } else { (0, bytes) };
+        let data = at + SECTOR..at + SECTOR + length;
         if data.end > log.len() {
             break;
         }
         at = data.end;
-        entries.push(Entry { offset: sector as usize * SECTOR, data, is_flush: flags & FLAG_FLUSH != 0 });
+        let is_flush = flags & FLAG_FLUSH != 0;
+        entries.push(Entry { offset: sector as usize * SECTOR, data, discarded, is_flush });
     }
     Ok(entries)
 }
@@ -49,23 +54,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn writes_and_flushes_are_read_and_a_cut_end_is_left_out() {
+    fn writes_flushes_and_discards_are_read_and_a_cut_end_is_left_out() {
         let mut log = vec![0; SECTOR];
         log[..8].copy_from_slice(&MAGIC.to_le_bytes());
         log[8] = 1;
-        for (sector, sectors, flags) in [(7u64, 2u64, 0u64), (0, 0, FLAG_FLUSH), (9, 4, 0)] {
+        for (sector, sectors, flags) in [(7u64, 2u64, 0u64), (0, 0, FLAG_FLUSH), (8, 100, FLAG_DISCARD), (9, 4, 0)] {
             let mut header = vec![0; SECTOR];
             for (i, value) in [sector, sectors, flags].into_iter().enumerate() {
                 header[i * 8..i * 8 + 8].copy_from_slice(&value.to_le_bytes());
             }
             log.extend(header);
-            log.resize(log.len() + sectors as usize * SECTOR, 1);
+            let data = if flags == FLAG_DISCARD { 0 } else { sectors as usize };
+            log.resize(log.len() + data * SECTOR, 1);
         }
         log.truncate(log.len() - 1);
         let entries = parse(&log).unwrap();
-        assert_eq!(entries.len(), 2);
+        assert_eq!(entries.len(), 3);
         assert_eq!((entries[0].offset, entries[0].data.clone(), entries[0].is_flush), (3584, 1024..2048, false));
         assert!(entries[1].is_flush && entries[1].data.is_empty());
+        assert_eq!((entries[2].offset, entries[2].data.len(), entries[2].discarded), (4096, 0, 51_200));
         assert!(parse(&[0; 4096]).is_err());
     }
 }

@@ -23,16 +23,22 @@ impl Random {
     }
 }
 
+/// What an entry leaves on the disk: its data, or zeros where it has discarded.
+fn bytes_of<'a>(entry: &Entry, log: &'a [u8], zeros: &'a [u8]) -> &'a [u8] {
+    if entry.discarded > 0 { &zeros[..entry.discarded] } else { &log[entry.data.clone()] }
+}
+
 /// `image` with all that was written before the last flush among the first `cut` entries, and a random part of what came
 /// after it: nothing, all, or some of the sectors, in their order or in any.
 pub fn rebuild(image: &mut [u8], log: &[u8], entries: &[Entry], cut: usize, random: &mut Random) {
     let flushed = entries[..cut].iter().rposition(|entry| entry.is_flush).unwrap_or(0);
+    let zeros = vec![0; entries.iter().map(|entry| entry.discarded).max().unwrap_or(0)];
     for entry in &entries[..flushed] {
-        put(image, entry.offset, &log[entry.data.clone()]);
+        put(image, entry.offset, bytes_of(entry, log, &zeros));
     }
     let mut later = Vec::new();
     for entry in &entries[flushed..cut] {
-        let (mut at, mut rest) = (entry.offset, &log[entry.data.clone()]);
+        let (mut at, mut rest) = (entry.offset, bytes_of(entry, log, &zeros));
         while !rest.is_empty() {
             let unit = if at == SUPERBLOCK && rest.len() >= 1024 { 1024 } else { SECTOR };
             let (bytes, others) = rest.split_at(unit);

@@ -30,12 +30,24 @@ impl Hasher {
 
     /// A name's hash; the lowest bit is clear.
     pub fn hash(&self, name: &[u8]) -> u32 {
-        let hash = match self.version {
-            HALF_MD4 => self.rounds(name, 32, half_md4)[1],
-            TEA => self.rounds(name, 16, tea)[0],
-            _ => self.legacy(name),
-        } & !1;
-        if hash == END { END - 2 } else { hash }
+        self.hashes(name).0
+    }
+
+    /// A name's hash, and the minor one that orders names of one hash.
+    pub fn hashes(&self, name: &[u8]) -> (u32, u32) {
+        let (hash, minor) = match self.version {
+            HALF_MD4 => {
+                let state = self.rounds(name, 32, half_md4);
+                (state[1], state[2])
+            }
+            TEA => {
+                let state = self.rounds(name, 16, tea);
+                (state[0], state[1])
+            }
+            _ => (self.legacy(name), 0),
+        };
+        let hash = hash & !1;
+        (if hash == END { END - 2 } else { hash }, minor)
     }
 
     fn byte(&self, byte: u8) -> u32 {

@@ -21,7 +21,7 @@ const ENTRY: usize = 8;
 
 /// A node on the way to a leaf.
 #[derive(Clone, Copy, Debug)]
-struct Step {
+pub(super) struct Step {
     /// The node's block in the directory.
     logical: u32,
     /// Where its entries begin.
@@ -79,7 +79,7 @@ impl Volume {
         if self.geometry.checksums { Seal::Index(directory.seed(self.geometry.seed)) } else { Seal::None }
     }
 
-    fn hasher(&mut self, directory: &Inode) -> Result<Hasher> {
+    pub(super) fn hasher(&mut self, directory: &Inode) -> Result<Hasher> {
         let seal = self.index_seal(directory);
         let root = self.directory_block(directory, 0)?;
         let version = self.buffers.get(root, seal)?[ROOT_INFO + 4];
@@ -87,7 +87,7 @@ impl Volume {
     }
 
     /// The nodes on the way to the leaf of a hash.
-    fn index_path(&mut self, directory: &Inode, hash: u32) -> Result<Vec<Step>> {
+    pub(super) fn index_path(&mut self, directory: &Inode, hash: u32) -> Result<Vec<Step>> {
         let seal = self.index_seal(directory);
         let (mut logical, mut base) = (0, ROOT_ENTRIES);
         let mut path = Vec::with_capacity(2);
@@ -119,14 +119,14 @@ impl Volume {
         }
     }
 
-    fn leaf_of(&mut self, directory: &Inode, step: &Step) -> Result<u32> {
+    pub(super) fn leaf_of(&mut self, directory: &Inode, step: &Step) -> Result<u32> {
         let seal = self.index_seal(directory);
         let place = self.directory_block(directory, step.logical)?;
         Ok(block_of(self.buffers.get(place, seal)?, step.base, step.taken))
     }
 
-    /// Moves a path to the leaf behind it. False at the end, or when that leaf does not go on with `hash`.
-    fn next_leaf(&mut self, directory: &Inode, path: &mut Vec<Step>, hash: u32) -> Result<bool> {
+    /// Moves a path to the leaf behind it: the least hash there, with bit 0 if this leaf ends with it. None at the end.
+    pub(super) fn next_leaf(&mut self, directory: &Inode, path: &mut Vec<Step>) -> Result<Option<u32>> {
         let seal = self.index_seal(directory);
         for level in (0..path.len()).rev() {
             let step = path[level];
@@ -135,18 +135,16 @@ impl Volume {
             if step.taken + 1 >= count(node, step.base) {
                 continue;
             }
-            if hash_of(node, step.base, step.taken + 1) != hash | 1 {
-                return Ok(false);
-            }
+            let hash = hash_of(node, step.base, step.taken + 1);
             path.truncate(level + 1);
             path[level].taken += 1;
             if level == 0 && usize::from(self.buffers.get(place, seal)?[ROOT_INFO + 6]) == 1 {
                 let logical = self.leaf_of(directory, &path[0])?;
                 path.push(Step { logical, base: NODE_ENTRIES, taken: 0 });
             }
-            return Ok(true);
+            return Ok(Some(hash));
         }
-        Ok(false)
+        Ok(None)
     }
 
     /// Looks for a name: its block in the directory, and the byte there.
@@ -158,7 +156,7 @@ impl Volume {
             if let Some(at) = self.find_in_block(directory, leaf, name)? {
                 return Ok(Some((leaf, at)));
             }
-            if !self.next_leaf(directory, &mut path, hash)? {
+            if self.next_leaf(directory, &mut path)? != Some(hash | 1) {
                 return Ok(None);
             }
         }

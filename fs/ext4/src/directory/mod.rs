@@ -3,6 +3,7 @@
 mod block;
 mod hash;
 mod index;
+mod order;
 
 use crate::allocator::Purpose;
 use crate::attributes::Kind;
@@ -201,7 +202,7 @@ impl Volume {
     /// Whether there is nothing but `.` and `..`.
     pub(crate) fn is_empty_directory(&mut self, directory: &Inode) -> Result<bool> {
         let mut is_empty = true;
-        self.for_each_name(directory, 0, &mut |_, _, _, _| {
+        self.for_each_by_position(directory, 0, &mut |_, _, _, _| {
             is_empty = false;
             false
         })?;
@@ -209,8 +210,15 @@ impl Volume {
     }
 
     /// Calls `each` with the cursor behind the entry, inode, kind and name of the entries from a cursor on, until it
-    /// answers false. Without `.` and `..`. Cursors are byte positions, and stay good when names are removed.
+    /// answers false. Without `.` and `..`. Cursors stay good when other names come and go, see [`order`].
     pub(crate) fn for_each_name(&mut self, directory: &Inode, cursor: u64, each: &mut EachName<'_>) -> Result<()> {
+        match self.reading_order(directory)? {
+            Some(hasher) => self.for_each_in_order(directory, &hasher, cursor, each),
+            None => self.for_each_by_position(directory, cursor, each),
+        }
+    }
+
+    fn for_each_by_position(&mut self, directory: &Inode, cursor: u64, each: &mut EachName<'_>) -> Result<()> {
         let shift = self.geometry.block_shift;
         let first = u32::try_from(cursor >> shift).unwrap_or(u32::MAX);
         for logical in first..self.directory_blocks(directory) {

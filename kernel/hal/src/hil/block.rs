@@ -136,6 +136,15 @@ pub trait Block: Send + Sync {
     fn identity(&self) -> &str;
     /// Segments that one request may have.
     fn max_segments(&self) -> usize;
+    /// Whether [`Block::discard`] exists.
+    fn can_discard(&self) -> bool {
+        false
+    }
+    /// Sectors whose contents nobody needs any more: the device may forget them, or may not. Sleeps until done.
+    fn discard(&self, start_sector: u64, sectors: u64) -> Result<(), BlockError> {
+        let _ = (start_sector, sectors);
+        Err(BlockError::NotSupported)
+    }
 
     /// Queues a request and returns; `done` is told the end of it. Sleeps while the queue is full. An `Err` means that
     /// nothing was queued and `done` will not be called.

@@ -3,13 +3,16 @@
 use crate::virtio::queue::{Buffer, Direction, SharedMemory};
 use alloc::{string::String, sync::Arc};
 use hal::addr::PhysAddr;
-use hal::hil::{BlockError, Completion};
+use hal::hil::{BlockError, Completion, Segment};
 
 /// Requests in flight at most.
 pub(super) const SLOTS: usize = 16;
-const SLOT_BYTES: usize = 32;
+const SLOT_BYTES: usize = 48;
 const HEADER_BYTES: u32 = 16;
 const STATUS_OFFSET: usize = 16;
+/// The range of a discard, 8 bytes aligned.
+const RANGE_OFFSET: usize = 24;
+const RANGE_BYTES: usize = 16;
 const IDENTITY_OFFSET: usize = SLOTS * SLOT_BYTES;
 
 /// Status bytes (section 5.2.6). The last one is ours: the device has written nothing.
@@ -75,6 +78,16 @@ impl Slots {
         Buffer { start: self.place(at), len_bytes: HEADER_BYTES, direction: Direction::ToDevice }
     }
 
+    /// Writes the range of a discard (`virtio_blk_discard_write_zeroes`, no flags). Its place comes back, as a segment.
+    pub(super) fn write_range(&self, slot: usize, sector: u64, sectors: u32) -> Segment {
+        let at = slot * SLOT_BYTES + RANGE_OFFSET;
+        let mut bytes = [0; RANGE_BYTES];
+        bytes[..8].copy_from_slice(&sector.to_le_bytes());
+        bytes[8..12].copy_from_slice(&sectors.to_le_bytes());
+        self.memory.write(at, &bytes);
+        Segment { start: self.place(at), len_bytes: RANGE_BYTES as u32 }
+    }
+
     /// The status byte's buffer.
     pub(super) fn status_buffer(&self, slot: usize) -> Buffer {
         let start = self.place(slot * SLOT_BYTES + STATUS_OFFSET);
@@ -130,8 +143,8 @@ impl Slots {
     }
 
     /// Where the device writes its serial string.
-    pub(super) fn identity_place(&self) -> PhysAddr {
-        self.place(IDENTITY_OFFSET)
+    pub(super) fn identity_place(&self) -> Segment {
+        Segment { start: self.place(IDENTITY_OFFSET), len_bytes: super::ID_BYTES as u32 }
     }
 
     /// The serial string: up to 20 bytes, ended by a zero if shorter; printable ASCII only.

@@ -1,13 +1,21 @@
 use super::*;
 use crate::virtio::queue::fake_device::{Chain, FakeDevice};
 use crate::virtio::transport::fake::FakeTransport;
+use hal::hil::Segment;
 use proptest::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::vec::Vec;
 
 const SECTORS: usize = 256;
-const ALL: u64 = SIZE_MAX | SEG_MAX | BLOCK_SIZE | FLUSH | feature::EVENT_INDEX | feature::INDIRECT_DESCRIPTORS;
+const ALL: u64 = SIZE_MAX
+    | SEG_MAX
+    | BLOCK_SIZE
+    | FLUSH
+    | MULTIQUEUE
+    | DISCARD
+    | feature::EVENT_INDEX
+    | feature::INDIRECT_DESCRIPTORS;
 
 fn config(size_max: u32, seg_max: u32) -> Vec<u8> {
     let mut config = (SECTORS as u64).to_le_bytes().to_vec();
@@ -15,6 +23,15 @@ fn config(size_max: u32, seg_max: u32) -> Vec<u8> {
     config.extend(seg_max.to_le_bytes());
     config.extend([0; 4]);
     config.extend(4096u32.to_le_bytes());
+    config
+}
+
+/// The configuration of a disk with queues, which takes discards of up to so many sectors.
+fn config_with(queues: u16, max_discard: u32) -> Vec<u8> {
+    let mut config = config(1 << 20, 64);
+    config.resize(CONFIG_QUEUES, 0);
+    config.extend(queues.to_le_bytes());
+    config.extend(max_discard.to_le_bytes());
     config
 }
 
@@ -36,9 +53,15 @@ fn serve(device: &mut FakeDevice, chain: &Chain, disk: &mut [u8]) -> u32 {
             TYPE_READ => bytes.copy_from_slice(&disk[at..at + len as usize]),
             TYPE_WRITE => disk[at..at + len as usize].copy_from_slice(bytes),
             TYPE_GET_ID => bytes[..6].copy_from_slice(b"root0\0"),
+            TYPE_DISCARD => {
+                let first = u64::from_le_bytes(bytes[..8].try_into().expect("8 bytes")) as usize;
+                let count = u32::from_le_bytes(bytes[8..12].try_into().expect("4 bytes")) as usize;
+                assert_eq!((len, at, &bytes[12..]), (16, 0, &[0; 4][..]));
+                disk[first * 512..(first + count) * 512].fill(0);
+            }
             _ => answer = STATUS_UNSUPPORTED_BYTE,
         }
-        assert_eq!(writes, kind != TYPE_WRITE);
+        assert_eq!(writes, !matches!(kind, TYPE_WRITE | TYPE_DISCARD));
         written += if writes { len } else { 0 };
         at += len as usize;
     }
@@ -51,11 +74,12 @@ const STATUS_UNSUPPORTED_BYTE: u8 = 2;
 
 fn honest(mut disk: Vec<u8>) -> impl FnMut(&mut crate::virtio::transport::fake::Queues) -> bool {
     move |queues| {
-        let Some(device) = queues.get_mut(&0) else { return false };
         let mut interrupt = false;
-        while let Some(chain) = device.take() {
-            let written = serve(device, &chain, &mut disk);
-            interrupt |= device.give_back(chain.head.into(), written);
+        for device in queues.values_mut() {
+            while let Some(chain) = device.take() {
+                let written = serve(device, &chain, &mut disk);
+                interrupt |= device.give_back(chain.head.into(), written);
+            }
         }
         interrupt
     }
@@ -127,6 +151,66 @@ fn more_requests_than_slots_wait_for_room() {
     for (sector, bytes) in memory.as_slice()[..100 * 512].chunks(512).enumerate() {
         assert!(bytes.iter().all(|byte| usize::from(*byte) == sector));
     }
+}
+
+#[test]
+fn a_queue_that_is_full_leaves_its_requests_to_the_next() {
+    let transport = FakeTransport::new(ALL, config_with(3, 0), 128);
+    let line = start_while_served("t10", &transport);
+    assert!(line.contains("3 queues"), "{line}");
+    let disk = started("t10");
+    assert!(!disk.can_discard());
+    let (sender, receiver) = mpsc::channel();
+    let done = Arc::new(Counter(AtomicUsize::new(0), sender));
+    let memory = DmaBuffer::new(3 * SLOTS * 512).expect("memory");
+    // Nobody serves: all of them are in flight.
+    for sector in 0..3 * SLOTS as u64 {
+        let segments = [Segment { start: memory.phys().offset(sector * 512), len_bytes: 512 }];
+        let request = BlockRequest { operation: Operation::Read, sector, segments: &segments };
+        // SAFETY: the memory is ours until all have ended, below.
+        unsafe { disk.submit(&request, done.clone()) }.expect("accepted");
+    }
+    let _running = transport.run(honest(numbered_disk()));
+    for _ in 0..3 * SLOTS {
+        assert_eq!(receiver.recv(), Ok(Ok(())));
+    }
+    for (sector, bytes) in memory.as_slice()[..3 * SLOTS * 512].chunks(512).enumerate() {
+        assert!(bytes.iter().all(|byte| usize::from(*byte) == sector));
+    }
+}
+
+/// Starts a device for four vCPUs, served until it is up.
+fn start_while_served(name: &str, transport: &Arc<FakeTransport>) -> String {
+    let _running = transport.run(honest(numbered_disk()));
+    start_for(name, transport.clone(), 4).expect("starts")
+}
+
+#[test]
+fn a_discard_goes_in_pieces_and_a_read_only_disk_has_none_and_one_queue() {
+    // 61 sectors are 7 blocks of 4 KiB and a bit.
+    let transport = FakeTransport::new(ALL, config_with(1, 61), 128);
+    let _running = transport.run(honest(numbered_disk()));
+    start("t11", transport.clone()).expect("starts");
+    let disk = started("t11");
+    assert!(disk.can_discard());
+    assert_eq!(disk.discard(16, 120), Ok(()));
+    assert_eq!(disk.discard(200, 57), Err(BlockError::OutOfRange));
+    assert_eq!(disk.discard(u64::MAX, 2), Err(BlockError::OutOfRange));
+    let memory = DmaBuffer::new(4096).expect("memory");
+    let mut first_byte = |sector| {
+        let segments = [Segment { start: memory.phys(), len_bytes: 512 }];
+        let request = BlockRequest { operation: Operation::Read, sector, segments: &segments };
+        // SAFETY: the memory is ours.
+        unsafe { disk.transfer(&request) }.expect("reads");
+        memory.as_slice()[0]
+    };
+    assert_eq!([15, 16, 71, 72, 135, 136].map(&mut first_byte), [15, 0, 0, 0, 0, 136]);
+
+    let transport = FakeTransport::new(ALL | READ_ONLY, config_with(3, 61), 128);
+    let line = start_while_served("t12", &transport);
+    assert!(!line.contains("queues"), "{line}");
+    assert!(!started("t12").can_discard());
+    assert_eq!(started("t12").discard(0, 8), Err(BlockError::NotSupported));
 }
 
 #[test]

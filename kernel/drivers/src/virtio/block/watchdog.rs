@@ -1,7 +1,7 @@
 //! Notices a device that stops answering: a timer that runs only while there is work, and gives up at the second look
 //! without any progress (a machine that was paused meanwhile gets the time in between to catch up).
 
-use super::BlockDevice;
+use super::{BlockDevice, lane::Lane};
 use alloc::{boxed::Box, sync::Arc};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use hal::sync::Once;
@@ -53,17 +53,10 @@ impl Watchdog {
     }
 
     fn look(&self, device: &BlockDevice) {
-        device.collect();
-        let is_idle = {
-            let state = device.state.lock();
-            let is_idle = state.is_broken || state.queue.in_flight() == 0;
-            if is_idle {
-                // Under the lock: who queues after this arms again.
-                self.is_armed.store(false, Ordering::Release);
-            }
-            is_idle
-        };
-        if is_idle {
+        device.collect(0..device.lanes.len());
+        // Before the look: who queues behind it on some lane arms again.
+        self.is_armed.store(false, Ordering::Release);
+        if device.lanes.iter().all(Lane::is_idle) || self.is_armed.swap(true, Ordering::AcqRel) {
             return;
         }
         let now = self.ended.load(Ordering::Relaxed).wrapping_add(1);
