@@ -202,6 +202,10 @@ pub trait Socket: Send + Sync + 'static {
     }
     /// Connects, or sets the default destination.
     fn connect(&self, address: &Address, owner: Credentials, blocking: Blocking) -> FsResult<()>;
+    /// Why nothing can be sent, where Linux finds that out before it looks at what is to be sent and where to.
+    fn may_send(&self) -> FsResult<()> {
+        Ok(())
+    }
     /// Sends from `source`; how many bytes.
     fn send(&self, source: &mut dyn Source, arguments: SendArguments, blocking: Blocking) -> FsResult<usize>;
     /// Receives into `sink`.

@@ -1,5 +1,6 @@
 //! Sockets with connections: listening, connecting, accepting; streams and sequenced packets.
 
+use super::charge::STREAM_HEAD_MAX;
 use super::inbox::Packet;
 use super::{Peer, State, UnixAddress, UnixSocket, address};
 use crate::options::Patience;
@@ -11,8 +12,9 @@ use fs::{FsError, FsResult, Readiness, Sink, Source};
 
 /// The most connections that may wait (net.core.somaxconn).
 const BACKLOG_MAX: usize = 4096;
-/// The most bytes that are copied from the application before they are queued.
-const PIECE_MAX: usize = 64 << 10;
+/// The most bytes of one piece of a stream, and what of half a send buffer it leaves (Linux: `unix_stream_sendmsg`).
+const PIECE_MAX: usize = STREAM_HEAD_MAX + (32 << 10);
+const PIECE_SPARE: usize = 64;
 
 impl UnixSocket {
     /// listen(2).
@@ -35,6 +37,7 @@ impl UnixSocket {
 
     /// connect(2): the other end of the connection is made here and waits at the listener.
     pub(super) fn connect_to(&self, to: &UnixAddress, owner: Credentials, patience: Patience) -> FsResult<()> {
+        self.autobind_for_credentials()?;
         let listener = address::find(to, self.kind)?;
         if !matches!(*listener.state.lock(), State::Listening { .. }) {
             return Err(FsError::ConnectionRefused);
@@ -47,13 +50,13 @@ impl UnixSocket {
         let me = self.me.upgrade().ok_or(FsError::Invalid)?;
         let end = UnixSocket::new(self.kind, listener.owner);
         *end.name.lock() = listener.name();
-        end.join(&me, owner, self.name());
+        end.join(&me, owner);
         let mut offer = Some(end);
         let listener_owner = patience.wait(&listener.accepting, || listener.offer(&mut offer))??;
         *self.peer.lock() = Some(Peer {
             credentials: listener_owner.1,
             socket: Arc::downgrade(&listener_owner.0),
-            name: listener.name(),
+            name: listener_owner.0.name.clone(),
         });
         *self.state.lock() = State::Connected;
         listener.connecting.wake_one();
@@ -141,29 +144,23 @@ impl UnixSocket {
 
     fn send_piece(&self, source: &mut dyn Source, ancillary: &mut Ancillary, patience: Patience) -> FsResult<usize> {
         let peer = self.receiver()?;
-        let limit = self.options.send_buffer() as usize;
-        let want = source.remaining().min(PIECE_MAX);
-        let granted = patience.wait(&peer.inbox.writable, || {
-            if self.still_open(Some(peer.clone())).is_none() {
-                return Some(Err(FsError::BrokenPipe));
-            }
-            peer.inbox.reserve_some(want, limit).map(Ok)
-        })??;
-        let mut packet = Packet { sender: Some(self.owner), ..Packet::default() };
-        let filled = packet.fill(source, granted);
-        let used = *filled.as_ref().unwrap_or(&0);
-        peer.inbox.release(granted - used);
-        if used > 0 {
+        let half = self.options.send_buffer() as usize / 2;
+        let len = source.remaining().min(half.saturating_sub(PIECE_SPARE).clamp(1, PIECE_MAX));
+        let charge = patience.wait(&self.room, || self.charge(len))??;
+        let mut packet = Packet::fill(self, charge, Ancillary::default(), source, len)?;
+        let peer = self.still_open(Some(peer)).ok_or(FsError::BrokenPipe)?;
+        let count = packet.bytes.len();
+        if count > 0 {
             // It travels with the first byte.
             packet.ancillary = core::mem::take(ancillary);
-            peer.deliver(packet, true);
+            peer.deliver(packet);
         }
-        filled
+        Ok(count)
     }
 
-    /// Queues a packet here, whose bytes are reserved, and tells who waits for it.
-    pub(super) fn deliver(&self, packet: Packet, join: bool) {
-        self.inbox.push(packet, join);
+    /// Queues a packet here and tells who waits for it.
+    pub(super) fn deliver(&self, packet: Packet) {
+        self.inbox.push(packet);
         self.source.notify(Readiness::READ);
         if self.closed.load(Ordering::Acquire) {
             // Closed meanwhile: nobody will take it, and what it carries must go.
@@ -179,33 +176,11 @@ impl UnixSocket {
         patience: Patience,
     ) -> FsResult<usize> {
         let peer = self.receiver()?;
-        let limit = self.options.send_buffer() as usize;
-        let want = source.remaining();
-        if want > limit {
-            return Err(FsError::MessageTooLong);
-        }
-        patience.wait(&peer.inbox.writable, || {
-            if self.still_open(Some(peer.clone())).is_none() {
-                return Some(Err(FsError::BrokenPipe));
-            }
-            peer.inbox.reserve_all(want, limit).map(Ok)
-        })??;
-        let packet = Packet { ancillary: arguments.ancillary, sender: Some(self.owner), ..Packet::default() };
-        peer.take_whole(packet, source, want)
-    }
-
-    /// Copies a message of `want` reserved bytes and queues it here.
-    pub(super) fn take_whole(&self, mut packet: Packet, source: &mut dyn Source, want: usize) -> FsResult<usize> {
-        match packet.fill(source, want) {
-            Ok(count) if count == want => {
-                self.deliver(packet, false);
-                Ok(want)
-            }
-            result => {
-                self.inbox.release(want);
-                result.and(Err(FsError::Fault))
-            }
-        }
+        let packet = self.message(source, arguments.ancillary, patience)?;
+        let peer = self.still_open(Some(peer)).ok_or(FsError::BrokenPipe)?;
+        let count = packet.bytes.len();
+        peer.deliver(packet);
+        Ok(count)
     }
 
     /// recv(2) of a stream.
@@ -223,7 +198,8 @@ impl UnixSocket {
             // Nothing is asked for, but there must be something (Linux: `sock_rcvlowat`).
             return match self.inbox.wait(patience, || self.end_of_stream())? {
                 Some(Err(error)) => Err(error),
-                _ => Ok(received),
+                Some(Ok(())) => Ok(received),
+                None => Ok(Received { from: self.inbox.next_from(), ..received }),
             };
         }
         while sink.remaining() > 0 {
@@ -261,8 +237,7 @@ impl UnixSocket {
         self.read_closed.load(Ordering::Acquire).then_some(Ok(()))
     }
 
-    /// Moves what is there. False: the next bytes belong to another sender or carry something of their own, so that this
-    /// receive ends here.
+    /// Moves what is there. False: this receive ends with what travelled beside the bytes (unix(7): "a kind of barrier").
     fn move_bytes(&self, sink: &mut dyn Sink, flags: ReceiveFlags, received: &mut Received) -> FsResult<bool> {
         let mut peeked = alloc::vec::Vec::new();
         let result = loop {
@@ -270,26 +245,22 @@ impl UnixSocket {
                 break Ok(true);
             }
             let Some(mut packet) = self.inbox.pop() else { break Ok(true) };
-            let fresh = received.count == 0 && peeked.is_empty();
-            if !fresh && !may_follow(&packet, received) {
-                self.inbox.unpop(packet);
-                break Ok(false);
-            }
             match sink.put(packet.rest()) {
                 Ok(count) => {
                     received.count += count;
-                    if fresh {
+                    received.from = received.from.take().or_else(|| packet.from());
+                    // What travels beside the bytes ends the receive: it came with a packet of its own.
+                    let ends = !packet.ancillary.files.is_empty();
+                    if ends || received.ancillary.credentials.is_none() {
                         received.ancillary = ancillary_of(&mut packet, flags.peek);
                     }
                     if flags.peek {
                         peeked.push(packet);
-                        continue;
-                    }
-                    packet.taken += count;
-                    self.inbox.release(count);
-                    let ends = !received.ancillary.files.is_empty();
-                    if !packet.rest().is_empty() {
-                        self.inbox.unpop(packet);
+                    } else {
+                        packet.taken += count;
+                        if !packet.rest().is_empty() {
+                            self.inbox.unpop(packet);
+                        }
                     }
                     if ends {
                         break Ok(false);
@@ -303,9 +274,6 @@ impl UnixSocket {
         };
         for packet in peeked.into_iter().rev() {
             self.inbox.unpop(packet);
-        }
-        if received.count > 0 && !flags.peek {
-            self.made_room();
         }
         result
     }
@@ -343,38 +311,22 @@ impl UnixSocket {
     fn give_message(&self, mut packet: Packet, sink: &mut dyn Sink, flags: ReceiveFlags) -> FsResult<Received> {
         let len = packet.bytes.len();
         let count = if len == 0 { Ok(0) } else { sink.put(&packet.bytes) };
-        let count = match count {
-            Ok(count) => count,
-            // As on Linux the message is lost with the bad buffer, unless it was only looked at.
-            Err(error) => {
-                if flags.peek {
-                    self.inbox.unpop(packet);
-                } else {
-                    self.inbox.release(len);
-                }
-                return Err(error);
-            }
-        };
-        let from = packet.from.clone().map(crate::Address::Unix);
-        let ancillary = ancillary_of(&mut packet, flags.peek);
+        let from = packet.from();
+        let ancillary = if count.is_ok() { ancillary_of(&mut packet, flags.peek) } else { Ancillary::default() };
+        // As on Linux a message is lost with a bad buffer, unless it is only looked at.
         if flags.peek {
             self.inbox.unpop(packet);
         } else {
-            self.inbox.release(len);
-            self.made_room();
+            drop(packet);
+            self.inbox.tell_shorter();
         }
-        Ok(Received { count, full_len: len, from, ancillary })
+        Ok(Received { count: count?, full_len: len, from, ancillary })
     }
 }
 
 /// What the receiver of a packet gets beside its bytes; a peek leaves copies.
 fn ancillary_of(packet: &mut Packet, peek: bool) -> Ancillary {
     let mut ancillary = if peek { packet.ancillary.clone() } else { core::mem::take(&mut packet.ancillary) };
-    ancillary.credentials = ancillary.credentials.or(packet.sender);
+    ancillary.credentials = ancillary.credentials.or(Some(packet.sender));
     ancillary
-}
-
-/// Whether a packet's bytes may come in the same receive as those before it.
-fn may_follow(packet: &Packet, received: &Received) -> bool {
-    packet.ancillary.is_empty() && packet.sender == received.ancillary.credentials
 }

@@ -1,137 +1,143 @@
 //! What has arrived at a socket and was not received yet.
 //!
-//! A sender first reserves room (an atomic sum), then copies the application's bytes with no lock held, then queues the
-//! packet under a spin lock. Receivers take turns under a sleeping lock, because they touch user memory.
+//! A sender first charges its own buffer, then copies the application's bytes with no lock held, then queues the packet under
+//! a spin lock. Receivers take turns under a sleeping lock, because they touch user memory.
 
+use super::charge::Charge;
+use super::{Name, UnixSocket};
 use crate::options::Patience;
 use crate::socket::{Ancillary, Credentials};
 use crate::unix::UnixAddress;
 use alloc::collections::VecDeque;
+use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicUsize, Ordering};
-use fs::{FsError, FsResult, Source};
+use fs::{FsError, FsResult, Readiness, Source};
 use hal::sync::SpinLock;
 use sched::{Mutex, WaitQueue};
 
-/// Small packets of a stream are joined up to this size, bytes.
-const JOIN_MAX: usize = 4096;
+/// Messages that may wait at a datagram socket (Linux: net.unix.max_dgram_qlen, and one).
+const QUEUE_MAX: usize = 11;
 
 /// One message, or a piece of a stream.
-#[derive(Default)]
 pub(super) struct Packet {
     pub bytes: Vec<u8>,
     /// Bytes received of it already (streams).
     pub taken: usize,
     pub ancillary: Ancillary,
     /// Who sent it.
-    pub sender: Option<Credentials>,
-    /// Name of the sender (datagrams).
-    pub from: Option<UnixAddress>,
+    pub sender: Credentials,
+    /// The sending socket's name; who receives sees the one that it has by then.
+    pub from: Arc<Name>,
+    _charge: Charge,
 }
 
 impl Packet {
-    pub fn rest(&self) -> &[u8] {
-        &self.bytes[self.taken..]
-    }
-
-    /// Takes `count` bytes from `source` (fewer if it faults).
-    pub fn fill(&mut self, source: &mut dyn Source, count: usize) -> FsResult<usize> {
-        self.bytes.try_reserve_exact(count).map_err(|_| FsError::NoBuffers)?;
-        self.bytes.resize(count, 0);
+    /// Takes `len` bytes from `source`, fewer if it faults after some; `charge` is for `len`.
+    /// Errors: `NoBuffers`, and those of the source.
+    pub fn fill(
+        from: &UnixSocket,
+        charge: Charge,
+        ancillary: Ancillary,
+        source: &mut dyn Source,
+        len: usize,
+    ) -> FsResult<Self> {
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(len).map_err(|_| FsError::NoBuffers)?;
+        bytes.resize(len, 0);
         let mut done = 0;
-        while done < count {
-            match source.take(&mut self.bytes[done..]) {
+        while done < len {
+            match source.take(&mut bytes[done..]) {
                 Ok(0) => break,
                 Ok(taken) => done += taken,
                 Err(error) if done == 0 => return Err(error),
                 Err(_) => break,
             }
         }
-        self.bytes.truncate(done);
-        Ok(done)
+        bytes.truncate(done);
+        Ok(Self { bytes, taken: 0, ancillary, sender: from.owner, from: from.name.clone(), _charge: charge })
+    }
+
+    pub fn rest(&self) -> &[u8] {
+        &self.bytes[self.taken..]
+    }
+
+    /// The sender's name; `None` if it has none.
+    pub fn from(&self) -> Option<crate::Address> {
+        name_of(&self.from)
+    }
+}
+
+fn name_of(name: &Name) -> Option<crate::Address> {
+    match name.lock().clone() {
+        UnixAddress::Unnamed => None,
+        name => Some(crate::Address::Unix(name)),
     }
 }
 
 /// The packets that wait at one socket.
 pub(super) struct Inbox {
     packets: SpinLock<VecDeque<Packet>>,
-    /// Bytes queued or reserved.
-    bytes: AtomicUsize,
+    /// Sockets that asked whether they may send and found the queue full.
+    refused: SpinLock<Vec<Weak<UnixSocket>>>,
     /// Held by whoever receives.
     pub reading: Mutex<()>,
     pub readable: WaitQueue,
-    pub writable: WaitQueue,
+    /// Senders of datagrams that wait until the queue is shorter.
+    pub shorter: WaitQueue,
 }
 
 impl Inbox {
     pub fn new() -> Self {
         Self {
             packets: SpinLock::new(VecDeque::new()),
-            bytes: AtomicUsize::new(0),
+            refused: SpinLock::new(Vec::new()),
             reading: Mutex::new(()),
             readable: WaitQueue::new(),
-            writable: WaitQueue::new(),
+            shorter: WaitQueue::new(),
         }
-    }
-
-    /// Reserves up to `want` bytes while less than `limit` is used; `None`: full. What is reserved and not used goes back by [`Self::release`].
-    pub fn reserve_some(&self, want: usize, limit: usize) -> Option<usize> {
-        let mut granted = 0;
-        let update = |used: usize| {
-            granted = want.min(limit.checked_sub(used).filter(|&room| room > 0)?);
-            Some(used + granted)
-        };
-        self.bytes.fetch_update(Ordering::AcqRel, Ordering::Acquire, update).ok()?;
-        Some(granted)
-    }
-
-    /// Reserves exactly `want` bytes (a message); an empty inbox takes any size.
-    pub fn reserve_all(&self, want: usize, limit: usize) -> Option<()> {
-        let update = |used: usize| (used == 0 || used + want <= limit).then_some(used + want);
-        self.bytes.fetch_update(Ordering::AcqRel, Ordering::Acquire, update).ok().map(|_| ())
-    }
-
-    pub fn release(&self, count: usize) {
-        self.bytes.fetch_sub(count, Ordering::AcqRel);
-    }
-
-    pub fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Acquire)
-    }
-
-    pub fn len(&self) -> usize {
-        self.packets.lock().len()
     }
 
     pub fn is_empty(&self) -> bool {
         self.packets.lock().is_empty()
     }
 
-    /// Length of what a receive would give next: the first message, or all of a stream.
-    pub fn pending(&self, whole_stream: bool) -> usize {
+    /// Whether datagrams of strangers are not taken.
+    pub fn is_full(&self) -> bool {
+        self.packets.lock().len() >= QUEUE_MAX
+    }
+
+    /// As [`Self::is_full`]; if so, `sender` is told that it may write when that has changed.
+    pub fn is_full_for(&self, sender: &UnixSocket) -> bool {
+        if !self.is_full() {
+            return false;
+        }
+        let mut refused = self.refused.lock();
+        if !refused.iter().any(|one| core::ptr::eq(one.as_ptr(), sender)) {
+            refused.push(sender.me.clone());
+        }
+        drop(refused);
+        // Again: a receive before the entry did not see it.
+        self.is_full()
+    }
+
+    /// Length of what a receive would give next: the first message, or all of a connection.
+    pub fn pending(&self, all: bool) -> usize {
         let packets = self.packets.lock();
-        if whole_stream {
+        if all {
             packets.iter().map(|packet| packet.rest().len()).sum()
         } else {
             packets.front().map_or(0, |packet| packet.rest().len())
         }
     }
 
-    /// Queues a packet whose bytes are reserved; small pieces of a stream are joined.
-    pub fn push(&self, packet: Packet, join: bool) {
-        let mut packets = self.packets.lock();
-        if join
-            && packet.ancillary.is_empty()
-            && let Some(last) = packets.back_mut()
-            && last.ancillary.is_empty()
-            && last.sender == packet.sender
-            && last.bytes.len() + packet.bytes.len() <= JOIN_MAX
-        {
-            last.bytes.extend_from_slice(&packet.bytes);
-        } else {
-            packets.push_back(packet);
-        }
-        drop(packets);
+    /// Who sent what a receive would give next; `None` if that has no name, or if there is nothing.
+    pub fn next_from(&self) -> Option<crate::Address> {
+        let from = self.packets.lock().front()?.from.clone();
+        name_of(&from)
+    }
+
+    pub fn push(&self, packet: Packet) {
+        self.packets.lock().push_back(packet);
         self.readable.wake_one();
     }
 
@@ -144,6 +150,16 @@ impl Inbox {
         self.packets.lock().push_front(packet);
     }
 
+    /// After packets went: whoever found the queue full looks again.
+    pub fn tell_shorter(&self) {
+        self.shorter.wake_all();
+        for sender in core::mem::take(&mut *self.refused.lock()) {
+            if let Some(sender) = sender.upgrade() {
+                sender.source.notify(Readiness::WRITE);
+            }
+        }
+    }
+
     /// Waits until a packet is there or `other` has an answer.
     pub fn wait<R>(&self, patience: Patience, mut other: impl FnMut() -> Option<R>) -> FsResult<Option<R>> {
         patience.wait(&self.readable, || {
@@ -154,9 +170,12 @@ impl Inbox {
         })
     }
 
-    /// Everything goes: the socket is closed. Whether there was something.
+    /// Everything goes. Whether there was something.
     pub fn clear(&self) -> bool {
         let packets = core::mem::take(&mut *self.packets.lock());
-        !packets.is_empty()
+        let was_filled = !packets.is_empty();
+        drop(packets);
+        self.tell_shorter();
+        was_filled
     }
 }

@@ -5,6 +5,7 @@
 //! freed before the machine ends (Linux collects such cycles).
 
 mod address;
+mod charge;
 mod connection;
 mod datagram;
 mod inbox;
@@ -17,7 +18,7 @@ use crate::options::Options;
 use crate::socket::{Address, Credentials, Family, Kind, ReceiveFlags, Received, SendArguments, Shutdown, Socket};
 use alloc::collections::VecDeque;
 use alloc::sync::{Arc, Weak};
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use fs::{Blocking, FsError, FsResult, PollSource, Readiness, Sink, Source};
 use hal::sync::SpinLock;
 use inbox::Inbox;
@@ -30,11 +31,15 @@ pub struct UnixSocket {
     owner: Credentials,
     me: Weak<UnixSocket>,
     options: Options,
-    name: SpinLock<UnixAddress>,
+    name: Arc<Name>,
     state: SpinLock<State>,
     /// The other end, or a datagram socket's default destination.
     peer: SpinLock<Option<Peer>>,
     inbox: Inbox,
+    /// What this socket's messages count for that nobody has taken; see `charge`.
+    sent: AtomicUsize,
+    /// Woken when `sent` falls.
+    room: WaitQueue,
     source: PollSource,
     /// Nothing is received any more: here or there that direction was shut down.
     read_closed: AtomicBool,
@@ -49,12 +54,13 @@ pub struct UnixSocket {
     accepting: WaitQueue,
 }
 
-#[derive(Clone)]
+/// A socket's name, which its messages and its peers share: it may come late, and outlives the socket.
+type Name = SpinLock<UnixAddress>;
+
 struct Peer {
     socket: Weak<UnixSocket>,
     credentials: Credentials,
-    /// Its name when the connection was made; names do not change.
-    name: UnixAddress,
+    name: Arc<Name>,
 }
 
 enum State {
@@ -76,10 +82,12 @@ impl UnixSocket {
             owner,
             me: me.clone(),
             options: Options::default(),
-            name: SpinLock::new(UnixAddress::Unnamed),
+            name: Arc::new(Name::new(UnixAddress::Unnamed)),
             state: SpinLock::new(State::Idle),
             peer: SpinLock::new(None),
             inbox: Inbox::new(),
+            sent: AtomicUsize::new(0),
+            room: WaitQueue::new(),
             source: PollSource::new(),
             read_closed: AtomicBool::new(false),
             write_closed: AtomicBool::new(false),
@@ -94,23 +102,19 @@ impl UnixSocket {
     pub fn pair(kind: Kind, owner: Credentials) -> [Arc<Self>; 2] {
         let pair = [Self::new(kind, owner), Self::new(kind, owner)];
         for (one, other) in [(&pair[0], &pair[1]), (&pair[1], &pair[0])] {
-            one.join(other, owner, UnixAddress::Unnamed);
+            one.join(other, owner);
         }
         pair
     }
 
     /// `other` becomes this end's peer.
-    fn join(&self, other: &Arc<UnixSocket>, credentials: Credentials, name: UnixAddress) {
-        *self.peer.lock() = Some(Peer { socket: Arc::downgrade(other), credentials, name });
+    fn join(&self, other: &Arc<UnixSocket>, credentials: Credentials) {
+        *self.peer.lock() = Some(Peer { socket: Arc::downgrade(other), credentials, name: other.name.clone() });
         *self.state.lock() = State::Connected;
     }
 
     fn name(&self) -> UnixAddress {
         self.name.lock().clone()
-    }
-
-    fn peer(&self) -> Option<Peer> {
-        self.peer.lock().clone()
     }
 
     /// The peer, unless it is gone.
@@ -131,12 +135,8 @@ impl UnixSocket {
 
     fn close_write(&self) {
         self.write_closed.store(true, Ordering::Release);
+        self.room.wake_all();
         self.source.notify(Readiness::WRITE | self.hangup());
-    }
-
-    /// A sender that waits for room at `peer` looks again.
-    fn wake_senders_to(peer: &UnixSocket) {
-        peer.inbox.writable.wake_all();
     }
 
     fn hangup(&self) -> Readiness {
@@ -179,8 +179,6 @@ impl UnixSocket {
             peer.close_write();
             peer.close_read();
         }
-        // Whoever waits to send here finds it closed.
-        self.inbox.writable.wake_all();
     }
 }
 
@@ -243,6 +241,18 @@ impl Socket for UnixSocket {
             Kind::SeqPacket | Kind::Datagram | Kind::Raw => self.receive_message(sink, flags, patience),
         }
     }
+    fn may_send(&self) -> FsResult<()> {
+        match self.kind {
+            Kind::SeqPacket => {
+                self.pending_error()?;
+                if self.is_connected() { Ok(()) } else { Err(FsError::NotConnected) }
+            }
+            Kind::Datagram if self.write_closed.load(Ordering::Acquire) => {
+                self.pending_error().and(Err(FsError::BrokenPipe))
+            }
+            _ => Ok(()),
+        }
+    }
     fn shutdown(&self, how: Shutdown) -> FsResult<()> {
         // Without a connection too, as on Linux: what comes later finds the direction closed.
         let peer = self.peer_socket();
@@ -253,7 +263,7 @@ impl Socket for UnixSocket {
             if let Some(peer) = &peer {
                 peer.close_write();
             }
-            Self::wake_senders_to(self);
+            self.inbox.shorter.wake_all();
             // A listener takes no more connections.
             self.connecting.wake_all();
             self.accepting.wake_all();
@@ -262,7 +272,6 @@ impl Socket for UnixSocket {
             self.close_write();
             if let Some(peer) = &peer {
                 peer.close_read();
-                Self::wake_senders_to(peer);
             }
         }
         Ok(())
@@ -271,18 +280,21 @@ impl Socket for UnixSocket {
         Address::Unix(self.name())
     }
     fn peer_address(&self) -> FsResult<Address> {
-        let peer = self.peer().filter(|_| self.is_connected()).ok_or(FsError::NotConnected)?;
-        // A peer that got its name later shows it.
-        Ok(Address::Unix(peer.socket.upgrade().map_or(peer.name, |socket| socket.name())))
+        let peer = self.peer.lock();
+        let peer = peer.as_ref().filter(|_| self.is_connected()).ok_or(FsError::NotConnected)?;
+        Ok(Address::Unix(peer.name.lock().clone()))
     }
     fn peer_credentials(&self) -> Option<Credentials> {
-        self.peer().map(|peer| peer.credentials)
+        self.peer.lock().as_ref().map(|peer| peer.credentials)
     }
     fn is_listening(&self) -> bool {
         matches!(*self.state.lock(), State::Listening { .. })
     }
     fn take_error(&self) -> Option<FsError> {
         self.error.lock().take()
+    }
+    fn unsent_bytes(&self) -> usize {
+        self.sent.load(Ordering::Relaxed)
     }
     fn pending_bytes(&self) -> FsResult<usize> {
         if self.is_listening() {
@@ -301,13 +313,12 @@ impl Socket for UnixSocket {
         }
         match &*self.state.lock() {
             State::Listening { waiting, .. } => {
-                ready.set(Readiness::READ, !waiting.is_empty());
-                return ready;
+                return if waiting.is_empty() { ready } else { ready | Readiness::READ };
             }
-            State::Idle if self.kind != Kind::Datagram => return ready | Readiness::HANGUP | Readiness::WRITE,
+            State::Idle if self.kind != Kind::Datagram => ready |= Readiness::HANGUP,
             State::Idle | State::Connected => {}
         }
-        if self.has_room_at_peer() {
+        if self.may_write() {
             ready |= Readiness::WRITE;
         }
         ready
@@ -321,23 +332,21 @@ impl Socket for UnixSocket {
 }
 
 impl UnixSocket {
-    /// Whether a send would be taken, or fail, at once.
-    fn has_room_at_peer(&self) -> bool {
-        match self.peer_socket() {
-            Some(peer) if peer.closed.load(Ordering::Acquire) => true,
-            // Half of the buffer must be free, so that senders are not woken for single bytes.
-            Some(peer) => peer.inbox.bytes() * 2 <= self.options.send_buffer() as usize && !peer.queue_is_full(),
-            None => true,
+    /// Whether a send to the peer would be taken, or fail, at once.
+    fn may_write(&self) -> bool {
+        if !self.has_room() {
+            return false;
         }
+        let peer = self.peer_socket().filter(|peer| !peer.closed.load(Ordering::Acquire));
+        !peer.is_some_and(|peer| self.is_refused_by(&peer))
     }
 
-    /// After a receive: whoever waits to send here goes on.
-    fn made_room(&self) {
-        self.inbox.writable.wake_all();
-        let Some(peer) = self.peer_socket() else { return };
-        if self.inbox.bytes() * 2 <= peer.options.send_buffer() as usize {
-            peer.source.notify(Readiness::WRITE);
+    /// Who wants credentials has a name, so that the other end can answer (unix(7), SO_PASSCRED).
+    fn autobind_for_credentials(&self) -> FsResult<()> {
+        if self.options.pass_credentials.load(Ordering::Relaxed) {
+            return Socket::bind(self, &Address::Unix(UnixAddress::Unnamed));
         }
+        Ok(())
     }
 
     fn pending_error(&self) -> FsResult<()> {

@@ -1,6 +1,6 @@
 //! Sending and receiving: send and recv in all their forms, and what travels beside the bytes (cmsg(3)).
 
-use super::address::{encode, read_address, resolve, write_address};
+use super::address::{Raw, encode, read_address, resolve, write_address};
 use super::{Handle, decode_for, inet_option, owner};
 use crate::syscall::file::written;
 use crate::syscall::open::on_exec;
@@ -14,7 +14,6 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use fs::{Blocking, FsError, Sink, Source};
 use linux_raw_sys::net as codes;
-use net::unix::UnixAddress;
 use net::{Address, Ancillary, Credentials, Family, Kind, ReceiveFlags, Received, SendArguments, Socket};
 
 const MSG_OOB: u32 = codes::MSG_OOB;
@@ -91,7 +90,14 @@ fn destination(call: &Call<'_>, handle: &Handle, pointer: u64, len: i32) -> Resu
         Kind::Stream => return Ok(Some(Address::Unspecified)),
         _ => {}
     }
-    match resolve(&call.process().files, decode_for(&**socket, &bytes)?)? {
+    let raw = decode_for(&**socket, &bytes)?;
+    if matches!(raw, Raw::Unnamed) {
+        return Err(Errno::EINVAL);
+    }
+    if socket.family() == Family::Unix {
+        socket.may_send()?;
+    }
+    match resolve(&call.process().files, raw)? {
         Address::Unspecified if socket.family() == Family::Inet => Err(Errno::EAFNOSUPPORT),
         Address::Unspecified => Err(Errno::EINVAL),
         address => Ok(Some(address)),
@@ -140,7 +146,7 @@ fn send_message(call: &Call<'_>, handle: &Handle, header: &MessageHeader, flags:
     }
     let to = destination(call, handle, header.name, header.name_len)?;
     if handle.socket().kind() == Kind::SeqPacket {
-        handle.socket().peer_address()?;
+        handle.socket().may_send()?;
     }
     let ancillary = read_control(call, handle, header)?;
     let mut buffers = UserVec::read(header.iov, header.iov_len)?;
@@ -252,13 +258,7 @@ pub fn recvfrom(call: &mut Call<'_>) -> SysResult {
     if call.arg(4) != 0 {
         match &received.from {
             Some(from) => write_address(from, call.ptr(4), call.ptr(5))?,
-            // A UNIX connection has one sender, TCP's has none to tell: length 0.
-            None => match handle.socket().peer_address() {
-                Ok(Address::Unix(name)) if !matches!(name, UnixAddress::Unnamed) => {
-                    write_address(&Address::Unix(name), call.ptr(4), call.ptr(5))?
-                }
-                _ => call.ptr::<i32>(5).write(0)?,
-            },
+            None => call.ptr::<i32>(5).write(0)?,
         }
     }
     Ok(length(&received, call.uint(3)))
