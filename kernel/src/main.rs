@@ -27,6 +27,7 @@ fn kernel_main() -> ! {
     hal::log::mark("memory ready");
     hal::clock::refine();
     sched::init_boot_cpu();
+    sched::stat::idle_work(mm::frame::zero_ahead);
     sched::stat::around_halt(mm::space::shootdown::enter_idle, mm::space::shootdown::leave_idle);
     let cpus = hal::smp::start_others(sched::start_cpu);
     log::info!("{cpus} vCPUs");

@@ -41,7 +41,10 @@ pub mod hooks;
 mod machine;
 mod mutex;
 mod park;
-#[cfg_attr(not(feature = "bare"), allow(dead_code, unused_imports, reason = "std schedules the host's threads"))]
+#[cfg_attr(
+    not(any(feature = "bare", feature = "vcpus")),
+    allow(dead_code, unused_imports, reason = "std schedules the host's threads")
+)]
 mod policy;
 mod registry;
 mod rw_lock;

@@ -99,6 +99,20 @@ impl ParkState {
         }
     }
 
+    /// From runnable to the state `parked`; false if there was a token, which is taken.
+    fn enter(&self, parked: u32) -> bool {
+        let entered = self.0.compare_exchange(RUNNABLE, parked, Ordering::SeqCst, Ordering::Relaxed).is_ok();
+        if !entered {
+            self.leave();
+        }
+        entered
+    }
+
+    /// The thread, notified, runs again.
+    fn leave(&self) {
+        self.0.swap(RUNNABLE, Ordering::AcqRel);
+    }
+
     /// The thread has left its stack, or is about to, for ever.
     pub fn die(&self) {
         self.0.store(DEAD, Ordering::Release);
@@ -131,6 +145,19 @@ impl ParkState {
     }
 }
 
+#[cfg(all(test, feature = "vcpus"))]
+impl ParkState {
+    /// The first half of [`park`], for models whose threads have no stacks: false if there was a token.
+    pub fn begin(&self) -> bool {
+        self.enter(PARKED)
+    }
+
+    /// The second half.
+    pub fn end(&self) {
+        self.leave();
+    }
+}
+
 /// Stops the running thread until somebody unparks it, the deadline passes or, unless `wait` is deaf, an interrupting work
 /// flag is set. May return `Woken` for no reason at all.
 pub(crate) fn park(thread: &Current, wait: Wait, deadline_ns: Option<u64>) -> WakeReason {
@@ -142,8 +169,7 @@ pub(crate) fn park(thread: &Current, wait: Wait, deadline_ns: Option<u64>) -> Wa
         (Wait::Futex, None) => PARKED_FOREVER,
         (Wait::Signals | Wait::Futex, _) => PARKED_SIGNALS,
     };
-    if state.compare_exchange(RUNNABLE, parked, Ordering::SeqCst, Ordering::Relaxed).is_err() {
-        state.swap(RUNNABLE, Ordering::AcqRel);
+    if !thread.park.enter(parked) {
         return WakeReason::Woken;
     }
     let interrupted = || wait != Wait::Deaf && thread.work_flags().any(INTERRUPTING);
@@ -153,7 +179,7 @@ pub(crate) fn park(thread: &Current, wait: Wait, deadline_ns: Option<u64>) -> Wa
         return WakeReason::Interrupted;
     }
     let timed_out = machine::block(thread, deadline_ns);
-    state.swap(RUNNABLE, Ordering::AcqRel);
+    thread.park.leave();
     if timed_out {
         WakeReason::TimedOut
     } else if interrupted() {

@@ -44,7 +44,6 @@ pub fn room_bytes() -> u64 {
 }
 
 /// The stack on which this vCPU started; its idle thread keeps it.
-#[cfg(feature = "bare")]
 pub fn boot_stack() -> KernelStack {
     crate::arch::current::boot_stack()
 }

@@ -6,9 +6,9 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use hal::boot_info::{BootInfo, MemoryKind};
 use hal::sync::{Once, SpinLock};
 
-use super::cache;
 use super::meta::{Kind, MetaTable};
 use super::zone::{MAX_ORDER, REGION, Zone};
+use super::{cache, zeroed};
 use crate::machine::{self, Pfn};
 
 /// The zone, and what is read without its lock. Counts are in frames.
@@ -198,7 +198,7 @@ pub(crate) fn total_frames() -> u64 {
 pub struct Stats {
     /// Frames that mm was given at boot.
     pub total: u64,
-    /// Free frames, untouched and per-CPU ones included.
+    /// Free frames: untouched, per-CPU and cleared ones included.
     pub free: u64,
     /// Of `free`: in per-CPU caches.
     pub cached: u64,
@@ -215,13 +215,13 @@ pub struct Stats {
 /// A snapshot; cheap.
 pub fn stats() -> Stats {
     let zone = ZONE.lock();
-    let cached = cache::total();
+    let (cached, zeroed) = (cache::total(), zeroed::frames());
     Stats {
         total: zone.total_frames(),
-        free: zone.free_frames() + cached,
+        free: zone.free_frames() + cached + zeroed,
         cached,
         untouched: zone.wild_frames(),
-        free_huge: zone.huge_frames(),
+        free_huge: zone.huge_frames() + zeroed,
         reserve: ZONE.reserve.load(Relaxed),
         free_blocks: zone.block_counts(),
     }

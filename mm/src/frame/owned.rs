@@ -5,7 +5,7 @@ use core::mem::ManuallyDrop;
 use super::global::{Urgency, give_order, take_order};
 use super::shared::{FrameRef, HugeRef};
 use super::zone::MAX_ORDER;
-use super::{cache, reclaim};
+use super::{cache, reclaim, zeroed};
 use crate::machine::{self, Pfn, pfn_phys, pfn_ptr};
 use hal::addr::PhysAddr;
 
@@ -115,6 +115,9 @@ pub fn alloc_order(order: u8) -> Option<Frame> {
 
 /// 2 MiB of zeros for the application, if they are at hand: nothing is reclaimed for it, since small frames will do.
 pub fn alloc_huge() -> Option<Frame> {
+    if let Some(pfn) = zeroed::take() {
+        return Some(Frame { pfn, order: MAX_ORDER });
+    }
     let mut frame = Frame { pfn: take_huge()?, order: MAX_ORDER };
     frame.zero();
     Some(frame)

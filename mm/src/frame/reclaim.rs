@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 
-use super::cache;
+use super::{cache, zeroed};
 
 /// At most this many reclaimers (page cache, dentry cache, ...).
 const MAX_RECLAIMERS: usize = 8;
@@ -43,6 +43,7 @@ fn try_reclaim(pages: usize) -> Option<usize> {
         freed += crate::kernel_stack::POOL.shrink();
     }
     cache::drain();
+    zeroed::drain();
     RUNNING.store(false, Release);
     Some(freed)
 }

@@ -186,6 +186,7 @@ pub(crate) fn load_integral_ns() -> u64 {
 }
 
 pub(crate) fn set_idle_hook(_hook: fn()) {}
+pub(crate) fn set_idle_work(_work: fn() -> bool) {}
 pub(crate) fn set_around_halt(_before: fn(), _after: fn()) {}
 pub(crate) fn timer_interrupt() {}
 pub(crate) fn reschedule_interrupt() {}

@@ -7,16 +7,16 @@
 //! - `executor`: who runs this code, as far as callbacks go; `passes`: counts what the scheduler did;
 //! - statistics.
 
-#[cfg(feature = "bare")]
+#[cfg(any(feature = "bare", feature = "vcpus"))]
 mod bare;
 #[cfg(not(any(feature = "bare", feature = "loom")))]
 mod host;
-#[cfg(feature = "loom")]
+#[cfg(all(feature = "loom", not(feature = "vcpus")))]
 mod model;
 
-#[cfg(feature = "bare")]
+#[cfg(any(feature = "bare", feature = "vcpus"))]
 pub(crate) use bare::*;
 #[cfg(not(any(feature = "bare", feature = "loom")))]
 pub(crate) use host::*;
-#[cfg(feature = "loom")]
+#[cfg(all(feature = "loom", not(feature = "vcpus")))]
 pub(crate) use model::*;

@@ -50,7 +50,7 @@ fn no_wakeup_is_lost() {
 /// The model can fail: a wake-up before the word's change is no wake-up.
 #[test]
 fn a_wakeup_before_the_change_is_lost() {
-    must_fail("models::futexes::a_wakeup_before_the_change_is_lost", "deadlock", || {
+    must_fail("models::futexes::a_wakeup_before_the_change_is_lost", "deadlock", None, || {
         let word = Arc::new(Word::default());
         let other = word.clone();
         let wrong = move || {

@@ -49,7 +49,7 @@ fn readers_and_writers() {
 /// The model can fail: without the lock, two are in the cell.
 #[test]
 fn without_a_lock_they_meet() {
-    must_fail("models::locks::without_a_lock_they_meet", "UnsafeCell", || {
+    must_fail("models::locks::without_a_lock_they_meet", "UnsafeCell", None, || {
         let cell = Rc::new(UnsafeCell::new(0));
         let other = cell.clone();
         with([body(move || add(&other))], || add(&cell));

@@ -37,7 +37,7 @@ fn no_wakeup_is_lost() {
 /// The model can fail: who tells first and changes afterwards loses the wake-up.
 #[test]
 fn a_wakeup_before_the_change_is_lost() {
-    must_fail("models::queues::a_wakeup_before_the_change_is_lost", "deadlock", || {
+    must_fail("models::queues::a_wakeup_before_the_change_is_lost", "deadlock", None, || {
         let event = Arc::new(Event::default());
         let other = event.clone();
         let wrong = move || {

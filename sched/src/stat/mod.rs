@@ -63,10 +63,16 @@ pub fn load_average() -> [u64; 3] {
     STATE.lock().update(hal::clock::now_ns(), machine::load_integral_ns())
 }
 
-/// `hook` is called each time a vCPU has nothing to run, interrupts on, on its idle thread: it must not block, but may
+/// `hook` is called each time a vCPU is about to halt, interrupts on, on its idle thread: it must not block, but may
 /// take its time, since it is preempted as soon as there is work.
 pub fn idle_hook(hook: fn()) {
     machine::set_idle_hook(hook);
+}
+
+/// `work` is called by a vCPU that has nothing to run, as [`idle_hook`]'s, and again and again instead of a halt while it says
+/// that there is more to do. A little at a time: work that waits on another vCPU is found only between two calls.
+pub fn idle_work(work: fn() -> bool) {
+    machine::set_idle_work(work);
 }
 
 /// `before` runs right before a vCPU halts, `after` right after, both with interrupts masked: `mm` spares halted vCPUs

@@ -3,10 +3,11 @@
 use super::counters::Times;
 use crate::Thread;
 use crate::policy::RunQueue;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32};
 use hal::cpu::{MAX_CPUS, Padded, PerCpu};
 use hal::irq::{Ipi, send_ipi};
 use hal::sync::SpinLock;
+use hal::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 /// "No time" of the times below.
 pub(super) const NEVER: u64 = u64::MAX;
@@ -86,4 +87,14 @@ pub(super) fn poke(cpu: usize) {
 pub(super) fn claim(cpu: usize) -> bool {
     let bit = 1 << cpu;
     IDLE.load(Ordering::Relaxed) & bit != 0 && IDLE.fetch_and(!bit, Ordering::SeqCst) & bit != 0
+}
+
+/// What one execution of a model left in the statics goes, so that the next begins like the first.
+#[cfg(all(test, feature = "vcpus"))]
+pub(crate) fn forget(cpu: usize) {
+    use core::sync::atomic::Ordering::Relaxed;
+    let cpu = CPUS.of(cpu);
+    *cpu.shared.lock() = Shared { queue: RunQueue::new(), times: Times::new() };
+    cpu.idle.store(core::ptr::null_mut(), Relaxed);
+    cpu.slices.store(0, Relaxed);
 }

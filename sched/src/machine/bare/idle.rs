@@ -6,15 +6,21 @@ use super::switch::{Leave, schedule};
 use crate::{CpuSet, Thread};
 use alloc::format;
 use alloc::sync::Arc;
-use core::sync::atomic::Ordering;
 use hal::sync::Once;
+use hal::sync::atomic::Ordering;
 use hal::{context, cpu, irq};
 
 static HOOK: Once<fn()> = Once::new();
+static WORK: Once<fn() -> bool> = Once::new();
 
 /// See [`crate::stat::idle_hook`]. The first one stays.
 pub(crate) fn set_idle_hook(hook: fn()) {
     HOOK.call_once(|| hook);
+}
+
+/// See [`crate::stat::idle_work`]. The first one stays.
+pub(crate) fn set_idle_work(work: fn() -> bool) {
+    WORK.call_once(|| work);
 }
 
 static AROUND_HALT: Once<(fn(), fn())> = Once::new();
@@ -58,22 +64,38 @@ pub(crate) fn run_idle() -> ! {
     loop {
         // SAFETY: this function masked them, or the vCPU's start did; no guard is alive.
         unsafe { irq::enable() };
-        if let Some(hook) = HOOK.get() {
+        // The bit stays set meanwhile: who queues something here interrupts it.
+        let is_busy = WORK.get().is_some_and(|work| work());
+        if !is_busy && let Some(hook) = HOOK.get() {
             hook();
         }
         // SAFETY: unmasked at the top of the next turn.
         unsafe { irq::disable() };
-        let id = cpu::id();
-        let bit = 1 << id;
-        IDLE.fetch_or(bit, Ordering::SeqCst);
-        // Looks here and, with more vCPUs, elsewhere; the bit was set before, so what comes later is announced.
-        schedule(Leave::Runnable);
-        let still_idle = IDLE.load(Ordering::SeqCst) & bit != 0;
-        if still_idle && CPUS.of(id).queued.load(Ordering::Relaxed) == 0 {
+        if look_for_work() && !is_busy {
             let around = AROUND_HALT.get();
             around.inspect(|(before, _)| before());
             irq::wait_for_interrupt();
             around.inspect(|(_, after)| after());
         }
     }
+}
+
+/// Offers this vCPU to wakers, and runs what there is. Whether, back in the idle thread, there is still nothing, so that it
+/// may halt: whatever comes after this look interrupts it. Interrupts are masked.
+pub(crate) fn look_for_work() -> bool {
+    let id = cpu::id();
+    let bit = 1 << id;
+    IDLE.fetch_or(bit, Ordering::SeqCst);
+    // Looks here and, with more vCPUs, elsewhere; the bit was set before, so what comes later is announced.
+    schedule(Leave::Runnable);
+    let still_idle = IDLE.load(Ordering::SeqCst) & bit != 0;
+    still_idle && CPUS.of(id).queued.load(Ordering::Relaxed) == 0
+}
+
+/// The calling thread of a model is in vCPU `id`'s idle thread.
+#[cfg(all(test, feature = "vcpus"))]
+pub(crate) fn become_idle(id: usize) {
+    let thread: *const Thread = CPUS.of(id).idle.load(Ordering::Relaxed);
+    // SAFETY: `init_cpu` made it for ever; nothing runs on a stack.
+    unsafe { context::set_current(thread.cast(), (*thread).work_flags(), (*thread).machine.stack) };
 }

@@ -12,15 +12,23 @@ mod switch;
 mod tick;
 
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+use core::sync::atomic::{AtomicU32, AtomicU64};
 use hal::context::Context;
 use hal::stack::{self, KERNEL_STACK_PAGES, KernelStack};
+use hal::sync::atomic::AtomicBool;
 
 pub(crate) use counters::{cpu_stat, load_integral_ns, passes, runnable};
-pub(crate) use idle::{init_cpu, run_idle, set_around_halt, set_idle_hook};
+pub(crate) use idle::{init_cpu, run_idle, set_around_halt, set_idle_hook, set_idle_work};
 pub(crate) use place::{interrupt, launch, make_runnable};
 pub(crate) use switch::{block, current, exit, preempt, yield_now};
 pub(crate) use tick::{executor, program_timer, reschedule_interrupt, timer_interrupt};
+#[cfg(all(test, feature = "vcpus"))]
+pub(crate) use {
+    cpu::forget,
+    idle::{become_idle, look_for_work},
+    place::queue_silently,
+    switch::running,
+};
 
 /// What a thread needs to run on a vCPU.
 pub(crate) struct Machine {

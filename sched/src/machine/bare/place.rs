@@ -5,10 +5,11 @@ use super::switch::{runnable, running};
 use super::tick;
 use crate::policy::{Arrival, Effect, RunQueue, Runnable, SLICE_NS};
 use crate::{CpuSet, Thread, ThreadRef};
-use core::sync::atomic::{AtomicU32, Ordering, fence};
+use core::sync::atomic::AtomicU32;
 use hal::context::WorkFlags;
 use hal::cpu;
 use hal::irq::IrqGuard;
+use hal::sync::atomic::{Ordering, fence};
 
 /// A thread that blocks within this time after it woke another handed over to it. As long the wakee is kept for the
 /// waker's vCPU; then an idle vCPU may have it.
@@ -248,4 +249,13 @@ pub(crate) fn interrupt(thread: &Thread) {
     if cpu != cpu::id() && thread.machine.on_cpu.load(Ordering::SeqCst) {
         poke(cpu);
     }
+}
+
+/// A wake-up that tells nobody, for the model that must fail.
+#[cfg(all(test, feature = "vcpus"))]
+pub(crate) fn queue_silently(thread: &Thread) {
+    let cpu = CPUS.of(thread.last_cpu());
+    let mut shared = cpu.shared.lock();
+    let _ = shared.queue.arrive(runnable(thread), Arrival::Woken { home_ns: 0 }, hal::clock::now_ns());
+    cpu.publish(&shared.queue);
 }

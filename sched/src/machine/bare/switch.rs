@@ -35,7 +35,7 @@ pub(crate) fn current() -> *const Thread {
 }
 
 /// The running thread, for code that cannot be preempted.
-pub(super) fn running() -> &'static Thread {
+pub(crate) fn running() -> &'static Thread {
     // SAFETY: every vCPU has a current thread from `init_cpu` on, and the callers, with interrupts masked, keep the
     // reference no longer than it runs here.
     unsafe { &*current() }

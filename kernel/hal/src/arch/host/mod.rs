@@ -19,8 +19,16 @@ use crate::stack::KernelStack;
 use crate::trap::TrapFrame;
 use std::cell::Cell;
 
+#[cfg(not(feature = "loom"))]
 std::thread_local! {
-    static CURRENT: Cell<(*const (), *const WorkFlags)> = const { Cell::new((core::ptr::null(), core::ptr::null())) };
+    static CURRENT: Cell<*const ()> = const { Cell::new(core::ptr::null()) };
+}
+#[cfg(feature = "loom")]
+loom::thread_local! {
+    static CURRENT: Cell<*const ()> = Cell::new(core::ptr::null());
+}
+
+std::thread_local! {
     static FS_BASE: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -64,16 +72,23 @@ impl Context {
 
 /// # Safety
 /// As `context::set_current`.
-pub unsafe fn set_current(thread: *const (), flags: *const WorkFlags, _stack: KernelStack) {
-    CURRENT.set((thread, flags));
+pub unsafe fn set_current(thread: *const (), _flags: *const WorkFlags, _stack: KernelStack) {
+    CURRENT.with(|current| current.set(thread));
 }
 pub fn current_thread() -> *const () {
-    CURRENT.get().0
+    CURRENT.with(Cell::get)
 }
+/// What threads do in a model lies in their steps, not on stacks: the vCPU goes on with those of the current one.
+///
 /// # Safety
-/// Never called: `sched` parks std threads instead.
+/// Called in models only: elsewhere `sched` parks std threads instead.
 pub unsafe fn switch(_prev: *mut Context, _next: *mut Context) {
+    #[cfg(not(feature = "loom"))]
     unreachable!("the host backend parks std threads instead of switching contexts")
+}
+/// No stack of its own.
+pub fn boot_stack() -> KernelStack {
+    KernelStack { lo: 0, hi: 0 }
 }
 pub fn fs_base() -> u64 {
     FS_BASE.get()
