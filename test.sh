@@ -64,9 +64,11 @@ cargo_tests() {
 step "formatting" cargo fmt --all --check
 step "lints" cargo clippy --quiet --workspace --all-targets --features fs/volumes,jvm-host/volumes,net/network,drivers/network -- -D warnings
 step "lints of the models" cargo clippy --quiet -p sched -p mm --tests --features sched/loom,mm/loom -- -D warnings
+step "lints of the models of vCPUs" cargo clippy --quiet -p sched --tests --features sched/vcpus -- -D warnings
 step "host tests" cargo_tests
-# loom tries every order in which threads and vCPUs can meet: waiting, futexes, locks; the shoot-down of translations.
+# loom tries every order in which threads and vCPUs can meet: waiting, futexes, locks; run queues and the switch; the shoot-down of translations.
 step "models of sched" cargo test --quiet --release -p sched --features loom models
+step "models of vCPUs" cargo test --quiet --release -p sched --features vcpus models
 step "models of mm" cargo test --quiet --release -p mm --features loom models
 step "kernel" cargo kernel --quiet
 if [ -z "$quick" ]; then

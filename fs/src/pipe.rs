@@ -9,6 +9,7 @@ use crate::io::{Blocking, Sink, Source};
 use crate::metadata::{FileKind, Metadata, StatusFlags};
 use crate::poll::{PollSource, Readiness};
 use crate::{FsError, FsResult, OpenFile};
+use alloc::collections::VecDeque;
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 use core::any::Any;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -21,11 +22,15 @@ pub const PIPE_CAPACITY_MAX: usize = 1 << 20;
 /// Writes of up to this many bytes are not mixed with others (PIPE_BUF).
 pub const PIPE_ATOMIC: usize = 4096;
 
+const PAGE: usize = PIPE_ATOMIC;
+
 /// What both ends share.
 pub struct Pipe {
     ino: u64,
     ring: Mutex<Ring>,
     filled: AtomicUsize,
+    /// Pages in use.
+    pages: AtomicUsize,
     /// Bytes that it holds; changed under `ring`.
     capacity: AtomicUsize,
     readers: AtomicU32,
@@ -40,21 +45,32 @@ pub struct Pipe {
     write_source: PollSource,
 }
 
-/// The bytes; grows by doubling up to the capacity.
+/// The bytes, in pieces of up to a page each; grows by doubling up to the capacity.
 struct Ring {
     bytes: Vec<u8>,
     start: usize,
     len: usize,
+    /// What lies in each page of Linux's pipe, oldest first: a pipe is full when it has no page left, however little is in them.
+    pieces: VecDeque<Piece>,
+}
+
+/// One page: bytes up to `end` were written to it, and the last `len` of them not read yet.
+#[derive(Clone, Copy)]
+struct Piece {
+    end: usize,
+    len: usize,
 }
 
 impl Ring {
-    /// Makes room for `len` more bytes, up to `capacity`.
-    fn reserve(&mut self, len: usize, capacity: usize) -> FsResult<()> {
-        let wanted = (self.len + len).min(capacity);
+    const EMPTY: Self = Self { bytes: Vec::new(), start: 0, len: 0, pieces: VecDeque::new() };
+
+    /// Makes room for `len` more bytes.
+    fn reserve(&mut self, len: usize) -> FsResult<()> {
+        let wanted = self.len + len;
         if wanted <= self.bytes.len() {
             return Ok(());
         }
-        let size = wanted.next_power_of_two().clamp(PIPE_ATOMIC, capacity);
+        let size = wanted.next_power_of_two().max(PIPE_ATOMIC);
         let mut bytes = Vec::new();
         bytes.try_reserve_exact(size).map_err(|_| FsError::NoMemory)?;
         let first = self.len.min(self.bytes.len() - self.start);
@@ -75,6 +91,7 @@ impl Ring {
                 Ok(count) => {
                     self.start = (self.start + count) % self.bytes.len();
                     self.len -= count;
+                    self.forget(count);
                     done += count;
                 }
                 Err(error) if done == 0 => return Err(error),
@@ -87,13 +104,56 @@ impl Ring {
         Ok(done)
     }
 
-    fn put(&mut self, source: &mut dyn Source, limit: usize) -> FsResult<usize> {
-        self.reserve(source.remaining().min(limit), self.len + limit)?;
+    /// `count` bytes were read.
+    fn forget(&mut self, mut count: usize) {
+        while let Some(first) = self.pieces.front_mut().filter(|_| count > 0) {
+            let read = count.min(first.len);
+            first.len -= read;
+            count -= read;
+            if first.len == 0 {
+                self.pieces.pop_front();
+            }
+        }
+    }
+
+    /// Fills pages until all are in use or `source` is empty. A write begins (`is_first`) with what of it is no whole page, in the
+    /// last page if that has room for it (Linux: `pipe_write`).
+    fn put(&mut self, source: &mut dyn Source, pages: usize, is_first: bool) -> FsResult<usize> {
+        let odd = source.remaining() % PAGE;
         let mut done = 0;
-        while done < limit && self.len < self.bytes.len() && source.remaining() > 0 {
+        if is_first && odd > 0 && self.pieces.back().is_some_and(|last| last.end + odd <= PAGE) {
+            done = self.append(source, odd)?;
+            if let Some(last) = self.pieces.back_mut() {
+                *last = Piece { end: last.end + done, len: last.len + done };
+            }
+            if done < odd {
+                return Ok(done);
+            }
+        }
+        while source.remaining() > 0 && self.pieces.len() < pages {
+            self.pieces.try_reserve(1).map_err(|_| FsError::NoMemory)?;
+            let want = source.remaining().min(PAGE);
+            match self.append(source, want) {
+                Ok(0) => break,
+                Ok(count) => {
+                    self.pieces.push_back(Piece { end: count, len: count });
+                    done += count;
+                }
+                Err(error) if done == 0 => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok(done)
+    }
+
+    /// Copies `want` bytes behind what is there, fewer if `source` faults after some.
+    fn append(&mut self, source: &mut dyn Source, want: usize) -> FsResult<usize> {
+        self.reserve(want)?;
+        let mut done = 0;
+        while done < want {
             let at = (self.start + self.len) % self.bytes.len();
             let end = if at < self.start { self.start } else { self.bytes.len() };
-            let end = end.min(at + (limit - done));
+            let end = end.min(at + (want - done));
             match source.take(&mut self.bytes[at..end]) {
                 Ok(0) => break,
                 Ok(count) => {
@@ -113,8 +173,9 @@ impl Pipe {
     pub fn unopened() -> Arc<Self> {
         Arc::new(Self {
             ino: next_ino(),
-            ring: Mutex::new(Ring { bytes: Vec::new(), start: 0, len: 0 }),
+            ring: Mutex::new(Ring::EMPTY),
             filled: AtomicUsize::new(0),
+            pages: AtomicUsize::new(0),
             capacity: AtomicUsize::new(PIPE_CAPACITY),
             readers: AtomicU32::new(0),
             writers: AtomicU32::new(0),
@@ -170,14 +231,26 @@ impl Pipe {
         Ok(end)
     }
 
-    fn free(&self) -> usize {
-        self.capacity.load(Ordering::Acquire).saturating_sub(self.filled.load(Ordering::Acquire))
+    /// Pages that it may use.
+    fn pages_max(&self) -> usize {
+        self.capacity.load(Ordering::Acquire) / PAGE
     }
 
-    /// Makes the pipe hold `bytes`. Errors: `Busy` (more than that is in it).
+    /// Whether a page is free.
+    fn has_room(&self) -> bool {
+        self.pages.load(Ordering::Acquire) < self.pages_max()
+    }
+
+    /// What is in the ring, for those who do not hold it.
+    fn publish(&self, ring: &Ring) {
+        self.filled.store(ring.len, Ordering::Release);
+        self.pages.store(ring.pieces.len(), Ordering::Release);
+    }
+
+    /// Makes the pipe hold `bytes`. Errors: `Busy` (more pages than that are in use).
     fn set_capacity(&self, bytes: usize) -> FsResult<()> {
         let ring = self.ring.lock();
-        if ring.len > bytes {
+        if ring.pieces.len() > bytes / PAGE {
             return Err(FsError::Busy);
         }
         self.capacity.store(bytes, Ordering::Release);
@@ -195,7 +268,7 @@ impl Pipe {
             let mut ring = self.ring.lock();
             if ring.len > 0 {
                 let result = ring.take(sink);
-                self.filled.store(ring.len, Ordering::Release);
+                self.publish(&ring);
                 let left = ring.len;
                 drop(ring);
                 self.writable.wake_all();
@@ -228,9 +301,8 @@ impl Pipe {
         if total == 0 {
             return Ok(0);
         }
-        // What must be free before the first byte goes in.
-        let needed = if total <= PIPE_ATOMIC { total } else { 1 };
         let mut done = 0;
+        let mut is_first = true;
         loop {
             if self.readers.load(Ordering::Acquire) == 0 {
                 return if done > 0 { Ok(done) } else { Err(FsError::BrokenPipe) };
@@ -239,30 +311,27 @@ impl Pipe {
                 return Ok(done);
             }
             let mut ring = self.ring.lock();
-            let free = self.capacity.load(Ordering::Acquire).saturating_sub(ring.len);
-            if free >= needed.max(1) {
-                let result = ring.put(source, free);
-                self.filled.store(ring.len, Ordering::Release);
-                drop(ring);
-                let count = match result {
-                    Ok(count) => count,
-                    Err(_) if done > 0 => return Ok(done),
-                    Err(error) => return Err(error),
-                };
-                self.readable.wake_one();
-                self.read_source.notify(Readiness::READ);
-                done += count;
-                if count == 0 {
-                    return Ok(done);
-                }
-                continue;
-            }
+            let result = ring.put(source, self.pages_max(), core::mem::take(&mut is_first));
+            self.publish(&ring);
+            let is_full = !self.has_room();
             drop(ring);
+            match result {
+                Ok(0) if !is_full => return Ok(done),
+                Ok(0) => {}
+                Ok(count) => {
+                    self.readable.wake_one();
+                    self.read_source.notify(Readiness::READ);
+                    done += count;
+                    continue;
+                }
+                Err(_) if done > 0 => return Ok(done),
+                Err(error) => return Err(error),
+            }
             if blocking == Blocking::Never {
                 return if done > 0 { Ok(done) } else { Err(FsError::WouldBlock) };
             }
             let woken = self.writable.wait_until(None, Interruptible::Yes, || {
-                (self.free() >= needed.max(1) || self.readers.load(Ordering::Acquire) == 0).then_some(())
+                (self.has_room() || self.readers.load(Ordering::Acquire) == 0).then_some(())
             });
             match woken {
                 Ok(()) => {}
@@ -335,7 +404,7 @@ impl File for PipeEnd {
             }
         }
         if self.ends.contains(StatusFlags::WRITE) {
-            if pipe.free() >= PIPE_ATOMIC {
+            if pipe.has_room() {
                 ready |= Readiness::WRITE;
             }
             if pipe.readers.load(Ordering::Acquire) == 0 {

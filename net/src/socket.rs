@@ -200,6 +200,10 @@ pub trait Socket: Send + Sync + 'static {
         let _ = blocking;
         Err(FsError::NotSupported)
     }
+    /// What connect(2) does before it looks where the address leads.
+    fn before_connect(&self) -> FsResult<()> {
+        Ok(())
+    }
     /// Connects, or sets the default destination.
     fn connect(&self, address: &Address, owner: Credentials, blocking: Blocking) -> FsResult<()>;
     /// Why nothing can be sent, where Linux finds that out before it looks at what is to be sent and where to.

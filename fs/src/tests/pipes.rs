@@ -60,10 +60,29 @@ fn a_full_pipe_takes_no_small_write_in_part() {
     assert_eq!(write(&writer, &vec![1; PIPE_CAPACITY - 100]), Ok(PIPE_CAPACITY - 100));
     assert_eq!(write(&writer, &[2; 101]), Err(FsError::WouldBlock));
     assert!(!writer.file().poll().contains(Readiness::WRITE));
-    assert_eq!(write(&writer, &[2; PIPE_ATOMIC + 1]), Ok(100));
-    assert_eq!(reader.file().pending_bytes(), Ok(PIPE_CAPACITY));
+    assert_eq!(write(&writer, &[2; PIPE_ATOMIC + 1]), Ok(1));
+    assert_eq!(reader.file().pending_bytes(), Ok(PIPE_CAPACITY - 99));
     assert_eq!(read(&reader, PIPE_ATOMIC).map(|bytes| bytes.len()), Ok(PIPE_ATOMIC));
     assert!(writer.file().poll().contains(Readiness::WRITE));
+}
+
+/// As on Linux a pipe has pages, not bytes: what does not fit behind the last write begins a page.
+#[test]
+fn a_pipe_of_half_filled_pages_is_full() {
+    let (reader, writer) = pipe(StatusFlags::NONBLOCK);
+    for _ in 0..PIPE_CAPACITY / PIPE_ATOMIC {
+        assert!(writer.file().poll().contains(Readiness::WRITE));
+        assert_eq!(write(&writer, &[1; 2049]), Ok(2049));
+    }
+    assert!(!writer.file().poll().contains(Readiness::WRITE));
+    assert_eq!(write(&writer, &[2; 2048]), Err(FsError::WouldBlock));
+    assert_eq!(write(&writer, &[3; 2047]), Ok(2047));
+    // 904 bytes that do not fit behind the last, and a page.
+    assert_eq!(write(&writer, &[4; 5000]), Err(FsError::WouldBlock));
+    assert_eq!(read(&reader, 2048).map(|bytes| bytes.len()), Ok(2048));
+    assert!(!writer.file().poll().contains(Readiness::WRITE));
+    assert_eq!(read(&reader, 1), Ok(vec![1]));
+    assert_eq!(write(&writer, &[5; 5000]), Ok(4096));
 }
 
 #[test]

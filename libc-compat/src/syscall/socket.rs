@@ -11,7 +11,7 @@ use super::open::on_exec;
 use super::{Call, Errno, Row, Support::*, SysResult, row};
 use crate::netlink;
 use crate::unsupported;
-use address::{read_address, write_address};
+use address::{Raw, read_address, write_address};
 use alloc::sync::Arc;
 use fs::{Blocking, FollowLast, OpenFile, StatusFlags};
 use linux_raw_sys::{general as linux, net as codes};
@@ -253,7 +253,12 @@ fn connect(call: &mut Call<'_>) -> SysResult {
     let raw = read_address(call.arg(1), call.int(2))?;
     let handle = Handle::get(call, call.int(0))?;
     let socket = handle.socket();
-    let address = address::resolve(&call.process().files, decode_for(&**socket, &raw)?)?;
+    let raw = decode_for(&**socket, &raw)?;
+    if matches!(raw, Raw::Unnamed) {
+        return Err(Errno::EINVAL);
+    }
+    socket.before_connect()?;
+    let address = address::resolve(&call.process().files, raw)?;
     let timeout_ns = socket.options().send_timeout_ns();
     socket
         .connect(&address, owner(call), handle.blocking())

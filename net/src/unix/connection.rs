@@ -37,7 +37,6 @@ impl UnixSocket {
 
     /// connect(2): the other end of the connection is made here and waits at the listener.
     pub(super) fn connect_to(&self, to: &UnixAddress, owner: Credentials, patience: Patience) -> FsResult<()> {
-        self.autobind_for_credentials()?;
         let listener = address::find(to, self.kind)?;
         if !matches!(*listener.state.lock(), State::Listening { .. }) {
             return Err(FsError::ConnectionRefused);
@@ -90,7 +89,10 @@ impl UnixSocket {
         }
         let connection = patience.wait(&self.connecting, || match &mut *self.state.lock() {
             State::Listening { waiting, .. } => match waiting.pop_front() {
-                None if self.read_closed.load(Ordering::Acquire) => Some(Err(FsError::Invalid)),
+                // Only who waits learns that nobody will come.
+                None if self.read_closed.load(Ordering::Acquire) && !matches!(patience, Patience::None) => {
+                    Some(Err(FsError::Invalid))
+                }
                 connection => connection.map(Ok),
             },
             _ => Some(Err(FsError::Invalid)),
@@ -175,9 +177,10 @@ impl UnixSocket {
         arguments: SendArguments,
         patience: Patience,
     ) -> FsResult<usize> {
-        let peer = self.receiver()?;
+        self.may_send()?;
+        self.autobind_for_credentials()?;
         let packet = self.message(source, arguments.ancillary, patience)?;
-        let peer = self.still_open(Some(peer)).ok_or(FsError::BrokenPipe)?;
+        let peer = self.receiver()?;
         let count = packet.bytes.len();
         peer.deliver(packet);
         Ok(count)

@@ -20,7 +20,6 @@ impl UnixSocket {
             self.source.notify(Readiness::WRITE);
             return Ok(());
         };
-        self.autobind_for_credentials()?;
         let target = address::find(name, self.kind)?;
         self.may_send_to(&target)?;
         let peer = Peer { socket: Arc::downgrade(&target), credentials: owner, name: target.name.clone() };

@@ -220,6 +220,9 @@ impl Socket for UnixSocket {
     fn accept(&self, blocking: Blocking) -> FsResult<Arc<dyn Socket>> {
         Ok(self.next_connection(self.options.receive_patience(blocking))?)
     }
+    fn before_connect(&self) -> FsResult<()> {
+        self.autobind_for_credentials()
+    }
     fn connect(&self, address: &Address, owner: Credentials, blocking: Blocking) -> FsResult<()> {
         match self.kind {
             Kind::Datagram => self.set_destination(address, owner),

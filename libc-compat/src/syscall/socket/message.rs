@@ -290,8 +290,11 @@ fn receive_message(call: &Call<'_>, handle: &Handle, header: &mut MessageHeader,
         header.name_len = bytes.len() as i32;
     }
     let mut control = Control { to: UserSlice::new(header.control, header.control_len as usize), used: 0, cut: false };
-    if handle.socket().options().pass_credentials.load(core::sync::atomic::Ordering::Relaxed) {
-        let sender = received.ancillary.credentials.unwrap_or(Credentials { pid: 0, uid: 65534, gid: 65534 });
+    let sender = received.ancillary.credentials;
+    // At the end of a stream nobody is named; a closed connection of packets has no message to tell it with.
+    let is_told = sender.is_some() || handle.socket().kind() == Kind::Stream;
+    if is_told && handle.socket().options().pass_credentials.load(core::sync::atomic::Ordering::Relaxed) {
+        let sender = sender.unwrap_or(Credentials { pid: 0, uid: 65534, gid: 65534 });
         control.put(
             codes::SOL_SOCKET,
             codes::SCM_CREDENTIALS,

@@ -23,7 +23,9 @@ pub(crate) fn set_idle_work(work: fn() -> bool) {
     WORK.call_once(|| work);
 }
 
-static AROUND_HALT: Once<(fn(), fn())> = Once::new();
+/// Before and after a halt.
+type Around = (fn(), fn());
+static AROUND_HALT: Once<Around> = Once::new();
 
 /// See [`crate::stat::around_halt`]. The first ones stay.
 pub(crate) fn set_around_halt(before: fn(), after: fn()) {
