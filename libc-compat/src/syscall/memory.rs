@@ -63,15 +63,15 @@ fn mmap(call: &mut Call<'_>) -> SysResult {
         return Err(Errno::ENOMEM);
     }
     let len = len.next_multiple_of(PAGE_SIZE);
-    if file.is_some() && offset.checked_add(len).is_none_or(|end| end > i64::MAX as u64) {
-        return Err(Errno::EOVERFLOW);
-    }
     let placement = placement(addr, flags)?;
     let prot = protection(call.uint(2));
     if let Placement::FixedNoReplace(addr) = placement
         && !mm::space().is_free(addr, len)
     {
         return Err(Errno::EEXIST);
+    }
+    if file.is_some() && offset.checked_add(len).is_none_or(|end| end > i64::MAX as u64) {
+        return Err(Errno::EOVERFLOW);
     }
     let sharing = match flags & MAP_TYPE {
         MAP_PRIVATE => Sharing::Private,
