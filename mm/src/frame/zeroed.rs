@@ -11,10 +11,10 @@ use super::global::{Urgency, free_hint, give_order, take_order, total_frames};
 use super::zone::{MAX_ORDER, REGION};
 use crate::machine::{self, Pfn, pfn_ptr};
 
-/// Most blocks that wait: 64 MiB.
-const MAX_BLOCKS: usize = 32;
-/// One block for so many of the machine's: 1/64 of memory.
-const SHARE: u64 = 64;
+/// Most blocks that wait: 16 MiB, which one vCPU clears again in a few milliseconds. The host's memory is behind them, used or not.
+const MAX_BLOCKS: usize = 8;
+/// One block for so many of the machine's: 1/128 of memory.
+const SHARE: u64 = 128;
 /// Frames that are cleared before the vCPU looks for work: 64 KiB, some ten microseconds.
 const PIECE: Pfn = 16;
 
