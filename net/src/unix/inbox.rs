@@ -153,7 +153,9 @@ impl Inbox {
     /// After packets went: whoever found the queue full looks again.
     pub fn tell_shorter(&self) {
         self.shorter.wake_all();
-        for sender in core::mem::take(&mut *self.refused.lock()) {
+        // The lock is open before anybody is told.
+        let refused = core::mem::take(&mut *self.refused.lock());
+        for sender in refused {
             if let Some(sender) = sender.upgrade() {
                 sender.source.notify(Readiness::WRITE);
             }
