@@ -120,6 +120,9 @@ impl Ring {
     /// last page if that has room for it (Linux: `pipe_write`).
     fn put(&mut self, source: &mut dyn Source, pages: usize, is_first: bool) -> FsResult<usize> {
         let odd = source.remaining() % PAGE;
+        // Before anything moves: afterwards nothing can fail but the source.
+        let fresh = source.remaining().div_ceil(PAGE).min(pages.saturating_sub(self.pieces.len()));
+        self.pieces.try_reserve(fresh).map_err(|_| FsError::NoMemory)?;
         let mut done = 0;
         if is_first && odd > 0 && self.pieces.back().is_some_and(|last| last.end + odd <= PAGE) {
             done = self.append(source, odd)?;
@@ -131,7 +134,6 @@ impl Ring {
             }
         }
         while source.remaining() > 0 && self.pieces.len() < pages {
-            self.pieces.try_reserve(1).map_err(|_| FsError::NoMemory)?;
             let want = source.remaining().min(PAGE);
             match self.append(source, want) {
                 Ok(0) => break,

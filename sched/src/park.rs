@@ -19,7 +19,7 @@ const NOTIFIED: u32 = 1;
 const SUSPENDED: u32 = 2;
 const DEAD: u32 = 3;
 /// From here on: parked.
-const PARKED: u32 = 4;
+pub(crate) const PARKED: u32 = 4;
 const PARKED_SIGNALS: u32 = 5;
 const PARKED_FOREVER: u32 = 6;
 
@@ -100,7 +100,7 @@ impl ParkState {
     }
 
     /// From runnable to the state `parked`; false if there was a token, which is taken.
-    fn enter(&self, parked: u32) -> bool {
+    pub fn enter(&self, parked: u32) -> bool {
         let entered = self.0.compare_exchange(RUNNABLE, parked, Ordering::SeqCst, Ordering::Relaxed).is_ok();
         if !entered {
             self.leave();
@@ -109,7 +109,7 @@ impl ParkState {
     }
 
     /// The thread, notified, runs again.
-    fn leave(&self) {
+    pub fn leave(&self) {
         self.0.swap(RUNNABLE, Ordering::AcqRel);
     }
 
@@ -142,19 +142,6 @@ impl ParkState {
             DEAD => 'X',
             _ => 'S',
         }
-    }
-}
-
-#[cfg(all(test, feature = "vcpus"))]
-impl ParkState {
-    /// The first half of [`park`], for models whose threads have no stacks: false if there was a token.
-    pub fn begin(&self) -> bool {
-        self.enter(PARKED)
-    }
-
-    /// The second half.
-    pub fn end(&self) {
-        self.leave();
     }
 }
 

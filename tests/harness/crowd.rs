@@ -1,17 +1,17 @@
 //! A hostile network and a crowd, from outside: QEMU gives the guest's frames to this program, which has a small TCP of its
 //! own (the link loses nothing) and as many addresses as it likes. A Java server must keep answering.
 //!
-//! `CROWD_OPEN=10000 CROWD_SERIAL=100000 CROWD_FLOOD=1000000 CROWD_NOISE=1000000 guest-tests parts-crowd` is the long form.
+//! `CROWD_OPEN=10000 CROWD_SERIAL=100000 CROWD_FLOOD=1000000 CROWD_NOISE=200000 guest-tests parts-crowd` is the long form.
 
 use crate::build::Built;
 use crate::guest::Guest;
 use crate::number_of;
+use crate::served::{self, Said};
 use crate::table::{Program, Test};
 use anyhow::{Context, Result, bail, ensure};
 use images::machine::Machine;
 use images::network::Network;
 use images::program;
-use images::session::{self, Options};
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -47,18 +47,12 @@ pub fn run(mut machine: Machine, built: &Built, guest: &Guest) -> Result<()> {
     };
     let mut manifest = program::manifest([guest.program(&test, built)]);
     manifest.addresses = vec!["10.0.2.15/16".parse().map_err(anyhow::Error::msg)?];
-    let options = Options { time_limit: Some(long), ..Options::default() };
     let crowd = thread::spawn(move || -> Result<()> {
         let (stream, _) = listener.accept()?;
         Crowd::new(stream)?.all()
     });
-    let outcome = session::run(&machine, &manifest, options)?;
-    let asked = crowd.join().map_err(|_| anyhow::anyhow!("the crowd panicked"))?;
-    let failure = outcome.failure.map(|(_, text)| text).unwrap_or_default();
-    let Some(result) = outcome.programs.into_iter().next() else { bail!("{asked:?}: {failure}") };
-    let (stdout, stderr) = (String::from_utf8_lossy(&result.stdout), String::from_utf8_lossy(&result.stderr));
-    asked.with_context(|| format!("status {}, {failure}; the guest said: {stdout}{stderr}", result.status))?;
-    ensure!(result.status == 0 && stdout == "ready\nwriters that had to wait: some\n", "{stdout}{stderr}");
+    let Said { stdout, stderr, status } = served::run(&machine, &manifest, long, crowd)?;
+    ensure!(status == 0 && stdout == "ready\nwriters that had to wait: some\n", "{stdout}{stderr}");
     Ok(())
 }
 

@@ -19,6 +19,7 @@
 //! * [`volume_files`]: O_DIRECT and large directories, as on the host's ext4
 //! * [`crowd`]: a server in a hostile network
 //! * [`lossy`]: a server behind a bad link
+//! * [`served`]: a program in the guest and its client on the host's side
 //! * [`tally`]: counts, and the closing line
 //! * [`jtreg`]: OpenJDK's own tests, with a program of their own
 
@@ -45,6 +46,7 @@ pub mod lossy;
 pub mod many;
 pub mod parts;
 pub mod power_cut;
+pub mod served;
 pub mod switch;
 pub mod table;
 pub mod tally;

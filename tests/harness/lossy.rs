@@ -6,12 +6,12 @@
 use crate::build::Built;
 use crate::guest::Guest;
 use crate::number_of;
+use crate::served::{self, Said};
 use crate::table::{Program, Test};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use images::machine::Machine;
 use images::network::Network;
 use images::program;
-use images::session::{self, Options};
 use peer::{Faults, Seen};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -42,20 +42,14 @@ pub fn run(mut machine: Machine, built: &Built, guest: &Guest) -> Result<()> {
         Test { timeout_ms: limit.as_millis() as u64, ..Test::new("parts-lossy", Program::C("echo_server".into())) };
     let mut manifest = program::manifest([guest.program(&test, built)]);
     manifest.addresses = vec![format!("{GUEST}/16").parse().map_err(anyhow::Error::msg)?];
-    let options = Options { time_limit: Some(limit), ..Options::default() };
     let clients = thread::spawn({
         let network = network.clone();
         move || ask_all(&network, connections, bytes)
     });
-    let outcome = session::run(&machine, &manifest, options)?;
-    let asked = clients.join().map_err(|_| anyhow::anyhow!("a client panicked"))?;
-    let failure = outcome.failure.map(|(_, text)| text).unwrap_or_default();
-    let Some(result) = outcome.programs.into_iter().next() else { bail!("{asked:?}: {failure}") };
-    let (stdout, stderr) = (String::from_utf8_lossy(&result.stdout), String::from_utf8_lossy(&result.stderr));
-    asked.with_context(|| format!("status {}, {failure}; the guest said: {stdout}{stderr}", result.status))?;
+    let Said { stdout, stderr, status } = served::run(&machine, &manifest, limit, clients)?;
     // The first connection, which waits for the server, says nothing.
     let expected = format!("ready\n{} connections, {} bytes\n", connections + 1, connections as usize * bytes);
-    ensure!(result.status == 0 && stdout == expected, "not {expected:?}: {stdout}{stderr}");
+    ensure!(status == 0 && stdout == expected, "not {expected:?}: {stdout}{stderr}");
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 use crate::build::Built;
 use crate::guest::Guest;
 use crate::host;
+use crate::served::{self, Said};
 use crate::table::{Program, Test};
 use crate::tally::Tally;
 use anyhow::{Context, Result, bail, ensure};
@@ -84,6 +85,9 @@ fn volume(built: &Built, jdk: &Jdk, guest: &Guest) -> Result<()> {
     Ok(())
 }
 
+/// How long a program may serve.
+const SERVED_TIME: Duration = Duration::from_secs(180);
+
 /// Answer sizes that the host asks for, in bytes.
 const SIZES: [usize; 6] = [1, 100, 20_000, 1_000_000, 3, 4096];
 
@@ -95,14 +99,9 @@ fn server(built: &Built, guest: &Guest) -> Result<()> {
     machine.publish = vec![Publish { address: None, host: port, machine: None, guest: 8080, is_udp: false }];
     let test = Test { args: vec![SIZES.len().to_string()], ..Test::new("parts-server", Program::Java("Serve".into())) };
     let manifest = program::manifest([guest.program(&test, built)]);
-    let options = Options { time_limit: Some(Duration::from_secs(180)), ..Options::default() };
     let client = thread::spawn(move || SIZES.iter().try_for_each(|size| ask(port, *size)));
-    let outcome = session::run(&machine, &manifest, options)?;
-    let asked = client.join().map_err(|_| anyhow::anyhow!("the client panicked"))?;
-    let Some(result) = outcome.programs.into_iter().next() else { bail!("{:?}", outcome.failure) };
-    let (stdout, stderr) = (String::from_utf8_lossy(&result.stdout), String::from_utf8_lossy(&result.stderr));
-    asked.with_context(|| format!("the guest said: {stdout}{stderr}"))?;
-    ensure!(result.status == 0 && stdout == format!("ready\n{} answered\n", SIZES.len()), "{stdout}{stderr}");
+    let Said { stdout, stderr, status } = served::run(&machine, &manifest, SERVED_TIME, client)?;
+    ensure!(status == 0 && stdout == format!("ready\n{} answered\n", SIZES.len()), "{stdout}{stderr}");
     Ok(())
 }
 
@@ -118,7 +117,6 @@ fn datagrams(built: &Built, guest: &Guest) -> Result<()> {
     machine.publish = vec![Publish { address: None, host: port, machine: None, guest: 8080, is_udp: true }];
     let test = Test::new("parts-datagrams", Program::C("udp_echo".into()));
     let manifest = program::manifest([guest.program(&test, built)]);
-    let options = Options { time_limit: Some(Duration::from_secs(180)), ..Options::default() };
     let client = thread::spawn(move || -> Result<()> {
         socket.connect((Ipv4Addr::LOCALHOST, port))?;
         let result = DATAGRAMS.iter().try_for_each(|size| echoed(&socket, *size));
@@ -129,12 +127,8 @@ fn datagrams(built: &Built, guest: &Guest) -> Result<()> {
         }
         result
     });
-    let outcome = session::run(&machine, &manifest, options)?;
-    let asked = client.join().map_err(|_| anyhow::anyhow!("the client panicked"))?;
-    let Some(result) = outcome.programs.into_iter().next() else { bail!("{asked:?}: {:?}", outcome.failure) };
-    let stderr = String::from_utf8_lossy(&result.stderr);
-    asked.with_context(|| format!("the guest said: {stderr}"))?;
-    ensure!(result.status == 0 && stderr.is_empty(), "status {}: {stderr}", result.status);
+    let Said { stderr, status, .. } = served::run(&machine, &manifest, SERVED_TIME, client)?;
+    ensure!(status == 0 && stderr.is_empty(), "status {status}: {stderr}");
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use super::contents::Contents;
 use crate::io::{Sink, SliceSource, Source};
 use crate::page_cache::transfer::{index_of, patiently, within};
 use crate::page_cache::{PAGE, copy_in, page_bytes, write_bytes, zero_range};
-use crate::{FsError, FsResult};
+use crate::{FsError, FsResult, MAX_OFFSET};
 use alloc::vec::Vec;
 use core::ops::Range;
 use ext4::Error;
@@ -171,7 +171,7 @@ impl Contents {
             if !self.is_aligned(at, total) {
                 return Err(FsError::Invalid);
             }
-            if at.checked_add(count as u64).is_none_or(|end| end > i64::MAX as u64) {
+            if at.checked_add(count as u64).is_none_or(|end| end > MAX_OFFSET) {
                 return Err(FsError::TooBig);
             }
             let held = self.lock_clean(pages_of(at, count))?;

@@ -70,7 +70,7 @@ fn mmap(call: &mut Call<'_>) -> SysResult {
     {
         return Err(Errno::EEXIST);
     }
-    if file.is_some() && offset.checked_add(len).is_none_or(|end| end > i64::MAX as u64) {
+    if file.is_some() && offset.checked_add(len).is_none_or(|end| end > fs::MAX_OFFSET) {
         return Err(Errno::EOVERFLOW);
     }
     let sharing = match flags & MAP_TYPE {

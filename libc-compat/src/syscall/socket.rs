@@ -11,7 +11,7 @@ use super::open::on_exec;
 use super::{Call, Errno, Row, Support::*, SysResult, row};
 use crate::netlink;
 use crate::unsupported;
-use address::{Raw, read_address, write_address};
+use address::{read_address, write_address};
 use alloc::sync::Arc;
 use fs::{Blocking, FollowLast, OpenFile, StatusFlags};
 use linux_raw_sys::{general as linux, net as codes};
@@ -215,6 +215,14 @@ fn decode_for<'a>(socket: &dyn Socket, raw: &'a [u8]) -> Result<address::Raw<'a>
     }
 }
 
+/// As [`decode_for`], of somebody to connect or send to: a UNIX address needs a name (EINVAL).
+fn decode_target<'a>(socket: &dyn Socket, raw: &'a [u8]) -> Result<address::Raw<'a>, Errno> {
+    match decode_for(socket, raw)? {
+        address::Raw::Unnamed => Err(Errno::EINVAL),
+        raw => Ok(raw),
+    }
+}
+
 fn listen(call: &mut Call<'_>) -> SysResult {
     // A negative backlog is a huge one, which is cut (listen(2)).
     Handle::get(call, call.int(0))?.socket().listen(call.uint(1) as usize, owner(call))?;
@@ -253,10 +261,7 @@ fn connect(call: &mut Call<'_>) -> SysResult {
     let raw = read_address(call.arg(1), call.int(2))?;
     let handle = Handle::get(call, call.int(0))?;
     let socket = handle.socket();
-    let raw = decode_for(&**socket, &raw)?;
-    if matches!(raw, Raw::Unnamed) {
-        return Err(Errno::EINVAL);
-    }
+    let raw = decode_target(&**socket, &raw)?;
     socket.before_connect()?;
     let address = address::resolve(&call.process().files, raw)?;
     let timeout_ns = socket.options().send_timeout_ns();

@@ -4,7 +4,7 @@ use super::charge::Charge;
 use super::inbox::Packet;
 use super::{Peer, State, UnixAddress, UnixSocket, address};
 use crate::options::Patience;
-use crate::socket::{Address, Credentials, Kind, SendArguments, Socket};
+use crate::socket::{Address, Ancillary, Credentials, Kind, SendArguments, Socket};
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 use fs::{FsError, FsResult, Readiness, Source};
@@ -65,12 +65,13 @@ impl UnixSocket {
         arguments: SendArguments,
         patience: Patience,
     ) -> FsResult<usize> {
-        let to = arguments.to.as_ref().map(Self::unix).transpose()?;
+        let SendArguments { to, ancillary, .. } = arguments;
+        let to = to.as_ref().map(Self::unix).transpose()?;
         if matches!(to, Some(UnixAddress::Unnamed)) {
             return Err(FsError::Invalid);
         }
         self.autobind_for_credentials()?;
-        let packet = self.message(source, arguments.ancillary.clone(), patience)?;
+        let packet = self.message(source, ancillary, patience)?;
         let target = match to {
             Some(to) => address::find(to, self.kind)?,
             None if self.peer.lock().is_none() => return Err(FsError::NotConnected),
@@ -84,8 +85,7 @@ impl UnixSocket {
             if target.read_closed.load(Ordering::Acquire) {
                 return Some(Err(FsError::BrokenPipe));
             }
-            let is_refused = !target.has_chosen(self) && target.inbox.is_full();
-            (!is_refused).then_some(Ok(()))
+            (!self.is_refused_by(&target)).then_some(Ok(()))
         })??;
         let count = packet.bytes.len();
         target.deliver(packet);
@@ -106,7 +106,7 @@ impl UnixSocket {
     pub(super) fn message(
         &self,
         source: &mut dyn Source,
-        ancillary: crate::socket::Ancillary,
+        ancillary: Ancillary,
         patience: Patience,
     ) -> FsResult<Packet> {
         let len = source.remaining();

@@ -6,6 +6,7 @@
 
 use super::{check_on, must_fail};
 use crate::machine::{self, Machine};
+use crate::park::PARKED;
 use crate::{CpuSet, Thread, ThreadRef};
 use hal::context::WorkFlags;
 use hal::irq::{self, Ipi, IrqGuard, send_ipi};
@@ -86,7 +87,7 @@ impl World {
         let step = task.registers.with_mut(|registers| unsafe {
             let (next, is_parked) = &mut *registers;
             if core::mem::take(is_parked) {
-                task.thread.park.end();
+                task.thread.park.leave();
             }
             let step = task.steps.get(*next).copied();
             *next += 1;
@@ -121,7 +122,7 @@ impl World {
                 if step.is_none() && self.ended.fetch_add(1, Ordering::SeqCst) + 1 == self.tasks.len() {
                     (0..self.cpus).filter(|&cpu| cpu != hal::cpu::id()).for_each(|cpu| send_ipi(cpu, Ipi::Reschedule));
                 }
-                if task.thread.park.begin() {
+                if task.thread.park.enter(PARKED) {
                     machine::block(&task.thread, None);
                 }
                 drop(irq);

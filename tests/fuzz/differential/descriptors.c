@@ -131,7 +131,8 @@ static void do_fcntl(void) {
         result(fcntl(fd, 9999, 0));
     }
 }
-/* An empty packet that nobody took was a reset when its end closed; newer kernels than 6.1 take it for read. */
+/* An empty packet that nobody took was a reset when its end closed; newer kernels than 6.1 take it for read.
+ */
 static int is_sequenced(int fd) {
     int type = 0;
     socklen_t length = sizeof type;

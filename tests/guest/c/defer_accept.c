@@ -1,4 +1,5 @@
-/* TCP_DEFER_ACCEPT (tcp(7)): a connection is accepted when it has something to say, when it ends, or after the time. */
+/* TCP_DEFER_ACCEPT (tcp(7)): a connection is accepted when it has something to say, when it ends, or after
+ * the time. */
 #include "t.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -10,23 +11,20 @@
 static int listener;
 static struct sockaddr_in at;
 
-static int dial(void)
-{
+static int dial(void) {
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     TRY(connect(fd, (struct sockaddr *)&at, sizeof at));
     return fd;
 }
 
 /* Whether somebody can be accepted within this time. */
-static int comes(int ms)
-{
-    struct pollfd p = { .fd = listener, .events = POLLIN };
+static int comes(int ms) {
+    struct pollfd p = {.fd = listener, .events = POLLIN};
     return poll(&p, 1, ms);
 }
 
-int main(void)
-{
-    static const int values[] = { 0, 1, 2, 3, 4, 7, 8, 60, 1000, -5, 1 };
+int main(void) {
+    static const int values[] = {0, 1, 2, 3, 4, 7, 8, 60, 1000, -5, 1};
     char byte = 'x';
     int value, waiting;
     socklen_t len = sizeof at;
@@ -66,7 +64,7 @@ int main(void)
     ioctl(server, FIONREAD, &waiting);
     printf("waiting bytes: %d\n", waiting);
     TRY(write(server, "hello", 5));
-    char text[6] = { 0 };
+    char text[6] = {0};
     TRY(read(client, text, 5));
     puts(text);
     close(server);
@@ -74,7 +72,7 @@ int main(void)
 
     /* A reset takes it away; with the option off nobody waits. */
     client = dial();
-    struct linger linger = { 1, 0 };
+    struct linger linger = {1, 0};
     setsockopt(client, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
     close(client);
     printf("reset: %d\n", comes(200));

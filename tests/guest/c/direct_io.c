@@ -1,6 +1,7 @@
-/* O_DIRECT on ext4: what must be aligned, and that it and the page cache never show different bytes. What Linux asks of a
- * buffer's address has changed (6.1: whole sectors; 6.18: not of one piece), so buffers are aligned here.
- * ARGS: DIRECTORY, on a file system whose disk has sectors of 512 bytes; everything happens there. */
+/* O_DIRECT on ext4: what must be aligned, and that it and the page cache never show different bytes. What
+ * Linux asks of a buffer's address has changed (6.1: whole sectors; 6.18: not of one piece), so buffers are
+ * aligned here. ARGS: DIRECTORY, on a file system whose disk has sectors of 512 bytes; everything happens
+ * there. */
 #include "t.h"
 #include <sys/statvfs.h>
 #include <sys/uio.h>
@@ -163,7 +164,8 @@ static void *write_through_cache(void *arg) {
     int f = open("race", O_RDWR);
     for (int i = 0; i < 300; i++) {
         memset(other + 40 * PAGE, 'a' + i % 26, PAGE);
-        if (pwrite(f, other + 40 * PAGE, PAGE, i % 16 * 2 * PAGE) != PAGE) printf("a write through the cache is short\n");
+        if (pwrite(f, other + 40 * PAGE, PAGE, i % 16 * 2 * PAGE) != PAGE)
+            printf("a write through the cache is short\n");
     }
     close(f);
     return arg;

@@ -1,4 +1,5 @@
-/* Sends back what each connection to port 8080 says, until its end, a thread for each. One that begins with 'Q' ends it all. */
+/* Sends back what each connection to port 8080 says, until its end, a thread for each. One that begins with
+ * 'Q' ends it all. */
 #include "t.h"
 #include <netinet/in.h>
 #include <pthread.h>
@@ -7,8 +8,7 @@
 static _Atomic long bytes_sent;
 static _Atomic int connections;
 
-static void *serve(void *arg)
-{
+static void *serve(void *arg) {
     int fd = (int)(long)arg;
     char bytes[16384];
     ssize_t got;
@@ -36,12 +36,10 @@ static void *serve(void *arg)
     return NULL;
 }
 
-int main(void)
-{
+int main(void) {
     int fd = socket(AF_INET, SOCK_STREAM, 0);
-    struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(8080) };
-    if (bind(fd, (struct sockaddr *)&at, sizeof at) != 0 || listen(fd, 4096) != 0)
-        return 1;
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(8080)};
+    if (bind(fd, (struct sockaddr *)&at, sizeof at) != 0 || listen(fd, 4096) != 0) return 1;
     puts("ready");
     fflush(stdout);
     for (;;) {

@@ -1,7 +1,8 @@
 /* A load whose acknowledged writes must survive a power cut.
- * load DIRECTORY COUNT: appends COUNT records to a log; "ack N" is printed when record N is safe. Every eighth record a
- *   file is also replaced (write, fsync, rename, fsync of the directory) before its acknowledgement.
- * check DIRECTORY...: prints "DIRECTORY RECORDS REPLACED": the records that are whole, and the last replacement (0: none). */
+ * load DIRECTORY COUNT: appends COUNT records to a log; "ack N" is printed when record N is safe. Every
+ * eighth record a file is also replaced (write, fsync, rename, fsync of the directory) before its
+ * acknowledgement. check DIRECTORY...: prints "DIRECTORY RECORDS REPLACED": the records that are whole, and
+ * the last replacement (0: none). */
 #include "t.h"
 
 #define WORDS 40

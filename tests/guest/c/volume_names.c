@@ -1,5 +1,5 @@
-/* A large directory that is read while names come and go: what stays is seen once, cookies lead back, and a directory can be
- * emptied while it is read. ARGS: DIRECTORY COUNT; everything happens in DIRECTORY. */
+/* A large directory that is read while names come and go: what stays is seen once, cookies lead back, and a
+ * directory can be emptied while it is read. ARGS: DIRECTORY COUNT; everything happens in DIRECTORY. */
 #include "t.h"
 #include <dirent.h>
 #include <stdatomic.h>
@@ -70,9 +70,12 @@ static long dots, strangers;
 
 static int note(struct entry *e) {
     long i;
-    if (sscanf(e->name, "stays %ld", &i) == 1 && i >= 0 && i < count) times[i]++;
-    else if (!strcmp(e->name, ".") || !strcmp(e->name, "..")) dots++;
-    else if (strncmp(e->name, "comes ", 6)) strangers++;
+    if (sscanf(e->name, "stays %ld", &i) == 1 && i >= 0 && i < count)
+        times[i]++;
+    else if (!strcmp(e->name, ".") || !strcmp(e->name, ".."))
+        dots++;
+    else if (strncmp(e->name, "comes ", 6))
+        strangers++;
     return 1;
 }
 
@@ -82,7 +85,8 @@ static void once(const char *when) {
         missing += times[i] == 0;
         twice += times[i] > 1;
     }
-    printf("%s: %ld missing, %ld seen twice, %ld of . and .., %ld strangers\n", when, missing, twice, dots, strangers);
+    printf("%s: %ld missing, %ld seen twice, %ld of . and .., %ld strangers\n", when, missing, twice, dots,
+           strangers);
     memset(times, 0, count);
     dots = strangers = 0;
 }

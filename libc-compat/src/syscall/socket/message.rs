@@ -1,7 +1,7 @@
 //! Sending and receiving: send and recv in all their forms, and what travels beside the bytes (cmsg(3)).
 
-use super::address::{Raw, encode, read_address, resolve, write_address};
-use super::{Handle, decode_for, inet_option, owner};
+use super::address::{encode, read_address, resolve, write_address};
+use super::{Handle, decode_target, inet_option, owner};
 use crate::syscall::file::written;
 use crate::syscall::open::on_exec;
 use crate::syscall::poll::deadline_after;
@@ -90,13 +90,8 @@ fn destination(call: &Call<'_>, handle: &Handle, pointer: u64, len: i32) -> Resu
         Kind::Stream => return Ok(Some(Address::Unspecified)),
         _ => {}
     }
-    let raw = decode_for(&**socket, &bytes)?;
-    if matches!(raw, Raw::Unnamed) {
-        return Err(Errno::EINVAL);
-    }
-    if socket.family() == Family::Unix {
-        socket.may_send()?;
-    }
+    let raw = decode_target(&**socket, &bytes)?;
+    socket.may_send()?;
     match resolve(&call.process().files, raw)? {
         Address::Unspecified if socket.family() == Family::Inet => Err(Errno::EAFNOSUPPORT),
         Address::Unspecified => Err(Errno::EINVAL),
