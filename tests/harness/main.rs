@@ -47,6 +47,10 @@ struct Options {
     /// With --power-cuts: a driver that never flushes, with which the test must fail
     #[arg(long)]
     no_flush: bool,
+    /// With --power-cuts power-cut-cassandra: a guest mounts and reads what a cut left, Linux's JVM restarts Cassandra on it (seconds
+    /// instead of minutes a cut)
+    #[arg(long)]
+    on_linux: bool,
     /// Java only, under load: every collector in turn for so many --minutes on each of --cpus
     #[arg(long)]
     stress: bool,
@@ -109,7 +113,8 @@ fn run(options: &Options, tally: &mut Tally) -> Result<()> {
     if let Some(cuts) = options.power_cuts {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
         let seed = options.seed.unwrap_or(now.as_secs());
-        let extent = power_cut::Extent { cuts, writes: options.writes, seed, keeps_flush: !options.no_flush };
+        let (writes, keeps_flush, on_linux) = (options.writes, !options.no_flush, options.on_linux);
+        let extent = power_cut::Extent { cuts, writes, seed, keeps_flush, on_linux };
         return power_cut::long(&filter, extent, &built, &jdk, &guest, tally);
     }
     differential::run(&tests, &built, &jdk, &guest, tally)?;

@@ -70,13 +70,27 @@ fn sendfile(call: &mut Call<'_>) -> SysResult {
     offset(place.offset().saturating_add(call.arg(3)))?;
     let output = files.get(call.int(0))?;
     output.writable()?;
-    let is_source = !is_stream && input.metadata().kind != FileKind::Directory;
-    if !is_source || output.status().contains(StatusFlags::APPEND) {
+    // What has no position (a socket) is refused at once; an eventfd, whose position never moves, where it is to be read.
+    if input.has_position().is_err() || output.status().contains(StatusFlags::APPEND) {
         return Err(Errno::EINVAL);
     }
     let want = length(call.arg(3))?;
+    if want == 0 {
+        return Ok(0);
+    }
+    if is_stream || input.metadata().kind == FileKind::Directory {
+        return Err(Errno::EINVAL);
+    }
+    let mut source = FileSource::new(&input, place.offset(), want);
+    // Where there is nothing to send, nobody asks whether it could be sent.
+    if source.is_at_end()? {
+        return Ok(0);
+    }
+    if output.metadata().kind == FileKind::Anonymous {
+        return Err(Errno::EINVAL);
+    }
     let result = if output.file().access() == Access::Stream {
-        output.write(&mut FileSource::new(&input, place.offset(), want))
+        output.write(&mut source)
     } else {
         copy(&input, place.offset(), want, |_, bytes| output.write(&mut SliceSource::new(bytes)))
     };
@@ -104,6 +118,12 @@ impl<'a> FileSource<'a> {
             _ => want,
         };
         Self { file, offset, left }
+    }
+
+    /// Whether there is nothing. A file that tells no size is asked for a byte.
+    fn is_at_end(&self) -> FsResult<bool> {
+        let tells_size = self.file.metadata().size > 0;
+        Ok(self.left == 0 || !tells_size && self.file.read_at(self.offset, &mut SliceSink::new(&mut [0]))? == 0)
     }
 }
 

@@ -40,16 +40,16 @@ fn set_flag(call: &Call<'_>, file: &OpenFile, flag: StatusFlags) -> Result<(), E
     Ok(())
 }
 
-/// FIONREAD: bytes that a read gives now; of a regular file, what lies between the position and the end.
+/// FIONREAD: bytes that a read gives now; of a regular file, how far the end is from the position, negative behind it
+/// (the low half of the difference, as on Linux).
 fn pending(file: &OpenFile) -> Result<i32, Errno> {
-    let count = match file.file().pending_bytes() {
-        Ok(count) => count,
+    match file.file().pending_bytes() {
+        Ok(count) => Ok(count.min(i32::MAX as usize) as i32),
         Err(FsError::NotTty) if file.metadata().kind == FileKind::Regular => {
-            file.metadata().size.saturating_sub(file.position()) as usize
+            Ok(file.metadata().size.wrapping_sub(file.position()) as i32)
         }
-        Err(error) => return Err(error.into()),
-    };
-    Ok(count.min(i32::MAX as usize) as i32)
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn terminal_request(call: &Call<'_>, request: u32) -> SysResult {

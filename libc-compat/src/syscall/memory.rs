@@ -4,6 +4,7 @@ use super::Support::{Accepted, Full, Partial, Refused};
 use super::{Call, Errno, Row, SysResult, row};
 use crate::process::Process;
 use crate::unsupported;
+use fs::FileKind;
 use hal::addr::{PAGE_SIZE, USER_END};
 use linux_raw_sys::general::*;
 use mm::space::HugePolicy;
@@ -93,8 +94,14 @@ fn mmap(call: &mut Call<'_>) -> SysResult {
     request.populate = flags & MAP_POPULATE != 0;
     request.no_reserve = flags & MAP_NORESERVE != 0;
     request.stack = flags & (MAP_STACK | MAP_GROWSDOWN) != 0;
-    if let Some(file) = file {
-        crate::file_context::map_file(&file, offset, &mut request)?;
+    if let Some(file) = file
+        && let Err(error) = crate::file_context::map_file(&file, offset, &mut request)
+    {
+        // A socket refuses when what was there has gone already; whatever else cannot be mapped, before that.
+        if let (Placement::Fixed(addr), FileKind::Socket) = (placement, file.metadata().kind) {
+            mm::space().unmap(addr, len)?;
+        }
+        return Err(error);
     }
     Ok(mm::space().map(&request)?)
 }

@@ -1,5 +1,10 @@
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Stream;
+import java.util.zip.CRC32;
 import org.apache.cassandra.cql3.QueryProcessor;
 import org.apache.cassandra.cql3.UntypedResultSet;
 import org.apache.cassandra.db.ConsistencyLevel;
@@ -10,6 +15,7 @@ import org.apache.cassandra.service.CassandraDaemon;
  * A node of Cassandra with commitlog_sync batch, and what talks to it, in one VM: its acknowledged writes must survive a power cut.
  * load DIRECTORY COUNT: "ack N" when row N is safe.
  * check DIRECTORY: prints "DIRECTORY ROWS LAST": rows that are whole, of which none before the last may be missing.
+ * contents DIRECTORY ...: without a node: "FILES BYTES CRC" of all files in each, their names included in the sum.
  */
 public final class CassandraCut {
     private CassandraCut() {
@@ -25,6 +31,12 @@ public final class CassandraCut {
     }
 
     public static void main(String[] args) throws Exception {
+        if (args[0].equals("contents")) {
+            for (int i = 1; i < args.length; i++) {
+                contents(Path.of(args[i]));
+            }
+            return;
+        }
         Path directory = Path.of(args[1]);
         boolean isThere = Files.isDirectory(directory.resolve("sstables"));
         if (args[0].equals("check") && !isThere) {
@@ -38,6 +50,22 @@ public final class CassandraCut {
             check(directory);
         }
         System.exit(0);
+    }
+
+    private static void contents(Path directory) throws IOException {
+        List<Path> files;
+        try (Stream<Path> all = Files.walk(directory)) {
+            files = all.filter(Files::isRegularFile).sorted().toList();
+        }
+        CRC32 sum = new CRC32();
+        long bytes = 0;
+        for (Path file : files) {
+            sum.update(directory.relativize(file).toString().getBytes(StandardCharsets.UTF_8));
+            byte[] content = Files.readAllBytes(file);
+            sum.update(content);
+            bytes += content.length;
+        }
+        System.out.println(files.size() + " " + bytes + " " + sum.getValue());
     }
 
     private static void load(int count) {

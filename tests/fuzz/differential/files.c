@@ -361,7 +361,9 @@ static void do_transfer(void) {
     struct stat status, source;
     if (!is_copy && !fstat(out, &status) && S_ISFIFO(status.st_mode)) out = -1;
     /* What a file that is sent into itself holds then depends on the pieces. */
-    if (!is_copy && !fstat(out, &status) && !fstat(in, &source) && status.st_ino == source.st_ino) out = -1;
+    if (!is_copy && !fstat(out, &status) && S_ISREG(status.st_mode) && !fstat(in, &source) &&
+        status.st_ino == source.st_ino)
+        out = -1;
     say("%s(%d, %d, %ld, %ld, %ld)", is_copy ? "copy_file_range" : "sendfile", out, in,
         has_from ? (long)from : -7, has_to && is_copy ? (long)to : -7, count);
     if (is_copy)

@@ -1,13 +1,14 @@
 //! Cassandra under power cuts: the example's configuration, with commitlog_sync batch, and a client in the same VM.
 
-use super::{Extent, Load, kernel};
+use super::{Extent, Load, kernel, mount_points};
 use crate::build::{folder, root};
 use crate::databases::{self, Databases};
 use anyhow::{Context, Result};
 use images::jdk::Jdk;
 use images::program;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 /// Where its volume is: one node a machine.
@@ -26,40 +27,70 @@ impl Cassandra {
         let source = folder().join("databases/cassandra");
         let databases = Databases::prepare_from("guest-cassandra", &example.join("pom.xml"), &source)?;
         let conf = databases.folder().join("conf");
-        fs::create_dir_all(&conf)?;
-        let read = |name: &str| fs::read_to_string(example.join("conf").join(name)).with_context(|| name.to_string());
-        let yaml = read("cassandra.yaml")?.replace("@LISTEN@", "127.0.0.1").replace("@SEEDS@", "127.0.0.1");
-        fs::write(conf.join("cassandra.yaml"), yaml.replace("/data/", &format!("{DIRECTORY}/")))?;
-        fs::write(conf.join("jvm.options"), read("jvm.options")?.replace("=/data/", &format!("={DIRECTORY}/")))?;
-        // Its standard output is the acknowledgements alone.
-        fs::copy(folder().join("databases/logback.xml"), conf.join("logback.xml"))?;
+        configure(&conf, DIRECTORY)?;
         Ok(Cassandra { databases, conf })
     }
 
     /// The load, on a volume of 1 GiB.
     pub(super) fn load<'a>(&'a self, jdk: &'a Jdk, extent: Extent) -> Result<Load<'a>> {
         let [jars, classes] = self.databases.additions();
-        let mut machine =
-            databases::machine(jdk, &[jars.clone(), classes.clone(), self.conf.clone()], &[DIRECTORY.into()])?;
+        let mut machine = databases::machine(jdk, &[jars, classes, self.conf.clone()], &mount_points())?;
         machine.kernel = kernel(extent)?;
         machine.memory_bytes = 3 << 30;
-        let path = format!("{}:{}:{}/*", self.conf.display(), classes.display(), jars.display());
-        let java = [
-            format!("@{}/jvm.options", self.conf.display()),
-            "-Xmx1g".into(),
-            format!("-javaagent:{}/jamm-0.4.0.jar", jars.display()),
-            format!("-Dcassandra.storagedir={DIRECTORY}"),
-            "-cp".into(),
-            path,
-            "CassandraCut".into(),
-        ];
+        let java = self.words(&self.conf, DIRECTORY);
         let program = Box::new(move |words: &[String]| {
             let words: Vec<&String> = java.iter().chain(words).collect();
             program::java(jdk, &words)
         });
+        // A network of its own: nobody else's ports, and no one to talk to.
+        let on_linux = Box::new(move |data: &Path, words: &[&str]| {
+            let conf = data.with_extension("conf");
+            configure(&conf, data.to_str().context("a path that is not UTF-8")?)?;
+            let mut command = Command::new("unshare");
+            command.args(["--user", "--map-root-user", "--net", "sh", "-c", "ip link set lo up && exec \"$@\"", "sh"]);
+            command.arg(jdk.java()).args(self.words(&conf, &data.display().to_string())).args(words);
+            Ok(command)
+        });
         // It writes one row after the other: a later one is not there without those before it.
         let is_in_step = |found, last, _acked| last == found;
         let limit = Duration::from_secs(1800);
-        Ok(Load { machine, program, is_in_step, size: 1 << 30, limit, together: 1, cuts_start: false })
+        Ok(Load {
+            machine,
+            program,
+            is_in_step,
+            size: 1 << 30,
+            limit,
+            together: 1,
+            cuts_start: false,
+            on_linux: Some(on_linux),
+        })
     }
+
+    /// Words for `java` before the program's own.
+    fn words(&self, conf: &Path, data: &str) -> Vec<String> {
+        let [jars, classes] = self.databases.additions();
+        let path = format!("{}:{}:{}/*", conf.display(), classes.display(), jars.display());
+        vec![
+            format!("@{}/jvm.options", conf.display()),
+            "-Xmx1g".into(),
+            format!("-javaagent:{}/jamm-0.4.0.jar", jars.display()),
+            format!("-Dcassandra.storagedir={data}"),
+            "-cp".into(),
+            path,
+            "CassandraCut".into(),
+        ]
+    }
+}
+
+/// Writes the example's configuration for a node alone to `conf`, with its files in `data`.
+fn configure(conf: &Path, data: &str) -> Result<()> {
+    let example = root().join("examples/cassandra/conf");
+    fs::create_dir_all(conf)?;
+    let read = |name: &str| fs::read_to_string(example.join(name)).with_context(|| name.to_string());
+    let yaml = read("cassandra.yaml")?.replace("@LISTEN@", "127.0.0.1").replace("@SEEDS@", "127.0.0.1");
+    fs::write(conf.join("cassandra.yaml"), yaml.replace("/data/", &format!("{data}/")))?;
+    fs::write(conf.join("jvm.options"), read("jvm.options")?.replace("=/data/", &format!("={data}/")))?;
+    // Its standard output is the acknowledgements alone.
+    fs::copy(folder().join("databases/logback.xml"), conf.join("logback.xml"))?;
+    Ok(())
 }

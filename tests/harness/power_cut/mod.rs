@@ -9,6 +9,7 @@
 mod cassandra;
 mod log;
 mod rebuild;
+mod restart;
 
 use crate::build::Built;
 use crate::databases::{self, Databases};
@@ -37,7 +38,7 @@ const TOGETHER: usize = 10;
 const NO_FLUSH: &str = "no-flush";
 
 /// Cuts in the daily run.
-const SHORT: Extent = Extent { cuts: 10, writes: 150, seed: 1, keeps_flush: true };
+const SHORT: Extent = Extent { cuts: 10, writes: 150, seed: 1, keeps_flush: true, on_linux: false };
 
 /// How much is tried.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +51,8 @@ pub struct Extent {
     pub seed: u64,
     /// Whether the driver flushes, as it should.
     pub keeps_flush: bool,
+    /// Whether the guest only mounts and unmounts a cut's volume, and Linux restarts the database on its files.
+    pub on_linux: bool,
 }
 
 /// The program for the manifest that gets these arguments.
@@ -67,6 +70,20 @@ struct Load<'a> {
     together: usize,
     /// Whether cuts before the first acknowledgement are of interest: not where a start alone writes more than the load.
     cuts_start: bool,
+    /// How Linux's own JVM runs the program on files in a directory of its own.
+    on_linux: Option<OnLinux<'a>>,
+}
+
+/// The command for these words; the directory of the data is given.
+type OnLinux<'a> = Box<dyn Fn(&Path, &[&str]) -> Result<Command> + 'a>;
+
+/// A disk as a cut left it.
+struct Cut {
+    image: PathBuf,
+    /// The last write that was acknowledged before it.
+    acked: usize,
+    /// For a message.
+    what: String,
 }
 
 /// What is known of a run under load.
@@ -139,7 +156,16 @@ fn native<'a>(built: &'a Built, guest: &Guest, extent: Extent) -> Result<Load<'a
     // Every eighth record replaces the file.
     let is_in_step = |found, last, acked| last >= acked / 8 * 8 && last <= found;
     let limit = Duration::from_secs(300);
-    Ok(Load { machine, program, is_in_step, size: 64 << 20, limit, together: TOGETHER, cuts_start: true })
+    Ok(Load {
+        machine,
+        program,
+        is_in_step,
+        size: 64 << 20,
+        limit,
+        together: TOGETHER,
+        cuts_start: true,
+        on_linux: None,
+    })
 }
 
 fn database<'a>(kind: &'a str, databases: &'a Databases, jdk: &'a Jdk, extent: Extent) -> Result<Load<'a>> {
@@ -154,10 +180,11 @@ fn database<'a>(kind: &'a str, databases: &'a Databases, jdk: &'a Jdk, extent: E
     let limit = Duration::from_secs(900);
     // Derby does not recover a database that was being created, and says so.
     let cuts_start = kind == "h2";
-    Ok(Load { machine, program, is_in_step, size: 192 << 20, limit, together: TOGETHER, cuts_start })
+    Ok(Load { machine, program, is_in_step, size: 192 << 20, limit, together: TOGETHER, cuts_start, on_linux: None })
 }
 
 fn cut(load: &Load<'_>, extent: Extent) -> Result<()> {
+    ensure!(!extent.on_linux || load.on_linux.is_some(), "--on-linux is for power-cut-cassandra alone");
     let dir = tempfile::tempdir_in("/var/tmp")?;
     let recording = record(load, extent.writes, dir.path()).context("under load")?;
     let mut random = Random::new(extent.seed);
@@ -165,7 +192,8 @@ fn cut(load: &Load<'_>, extent: Extent) -> Result<()> {
     let mut problems = Vec::new();
     let (mut checked, mut least) = (0, 0);
     while checked < extent.cuts {
-        let count = load.together.min(extent.cuts - checked);
+        let together = if extent.on_linux { TOGETHER } else { load.together };
+        let count = together.min(extent.cuts - checked);
         let mut cuts = Vec::new();
         for i in 0..count {
             let cut = first + 1 + random.below(recording.entries.len() - first);
@@ -181,9 +209,13 @@ fn cut(load: &Load<'_>, extent: Extent) -> Result<()> {
                 problems.push(format!("{what}: {error:#}"));
             }
             least += usize::from(acked > 0);
-            cuts.push((image, acked, what));
+            cuts.push(Cut { image, acked, what });
         }
-        check(load, &cuts, &mut problems)?;
+        if extent.on_linux {
+            restart::on_linux(load, &cuts, dir.path(), &mut problems)?;
+        } else {
+            restart::in_guest(load, &cuts, &mut problems)?;
+        }
         checked += count;
     }
     println!(
@@ -279,46 +311,6 @@ fn listen(output: &Mutex<Vec<u8>>, log: &Path, ended: &AtomicBool) -> Result<Vec
         }
         thread::sleep(Duration::from_millis(1));
     }
-}
-
-/// One machine that mounts all of `cuts` as they are.
-fn check(load: &Load<'_>, cuts: &[(PathBuf, usize, String)], problems: &mut Vec<String>) -> Result<()> {
-    let mut machine = load.machine.clone();
-    let mut words = vec!["check".to_string()];
-    let mut volumes = Vec::new();
-    for (index, (image, _, _)) in cuts.iter().enumerate() {
-        let path = PathBuf::from(format!("/volumes/{index}"));
-        words.push(path.display().to_string());
-        let volume = Volume { file: image.clone(), size: None, path, read_only: false };
-        machine.disks.push(volume.disk(index)?);
-        volumes.push(volume.entry(index));
-    }
-    let mut manifest = program::manifest([(load.program)(&words)]);
-    manifest.volumes = volumes;
-    let options = Options { time_limit: Some(load.limit), ..Options::default() };
-    let outcome = session::run(&machine, &manifest, options)?;
-    let names = || cuts.iter().map(|(_, _, what)| what.as_str()).collect::<Vec<_>>().join("; ");
-    let Some(result) = outcome.programs.into_iter().next() else {
-        problems.push(format!("one of {}: {:?}\n{}", names(), outcome.failure, outcome.log.join("\n")));
-        return Ok(());
-    };
-    let (stdout, stderr) = (String::from_utf8_lossy(&result.stdout), String::from_utf8_lossy(&result.stderr));
-    if result.status != 0 {
-        problems.push(format!("one of {}: the check ends with {}: {stdout}{stderr}", names(), result.status));
-        return Ok(());
-    }
-    ensure!(stdout.lines().count() == cuts.len(), "the check says {stdout}{stderr}");
-    for (line, (image, acked, what)) in stdout.lines().zip(cuts) {
-        let mut numbers = line.split(' ').skip(1).map(str::parse::<usize>);
-        let (Some(Ok(found)), Some(Ok(last))) = (numbers.next(), numbers.next()) else { bail!("no result: {line}") };
-        if found < *acked || !(load.is_in_step)(found, last, *acked) {
-            problems.push(format!("{what}, but {found} are there, and last {last}"));
-        }
-        if let Err(error) = e2fsck(image, "-n", 0) {
-            problems.push(format!("{what}: mounted and unmounted by the guest, and then: {error:#}"));
-        }
-    }
-    Ok(())
 }
 
 /// `e2fsck -f MODE`; a status above `most` is an error.
