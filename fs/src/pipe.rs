@@ -148,7 +148,8 @@ impl Ring {
         Ok(done)
     }
 
-    /// Copies `want` bytes behind what is there, fewer if `source` faults after some.
+    /// Copies `want` bytes behind what is there. Where `source` faults nothing of them stays: a page's piece comes whole or not at
+    /// all, as on Linux.
     fn append(&mut self, source: &mut dyn Source, want: usize) -> FsResult<usize> {
         self.reserve(want)?;
         let mut done = 0;
@@ -162,8 +163,10 @@ impl Ring {
                     self.len += count;
                     done += count;
                 }
-                Err(error) if done == 0 => return Err(error),
-                Err(_) => break,
+                Err(error) => {
+                    self.len -= done;
+                    return Err(error);
+                }
             }
         }
         Ok(done)

@@ -88,7 +88,7 @@ impl TimerFd {
         };
         let timer = Timer::new(TimerOwner::Application, Box::new(fire));
         let file = Arc::new(Self { ino: next_ino(), clock, shared, timer });
-        OpenFile::anonymous(file, status | StatusFlags::READ)
+        OpenFile::anonymous(file, status | StatusFlags::READ | StatusFlags::WRITE)
     }
 
     /// Sets the timer and gives what was set: time left and interval. `absolute`: the value is a time on the clock.

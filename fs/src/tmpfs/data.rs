@@ -133,7 +133,8 @@ impl FileData {
             let old = core::mem::replace(&mut pages.size, size);
             (old, (size < old && within(size) > 0).then(|| pages.get(index_of(size))).flatten())
         };
-        if size < old {
+        // Also where the size stays: what fallocate(2) keeps behind the end goes then, as in Linux's shmem.
+        if size <= old {
             if let Some(frame) = partial {
                 zero_range(&frame, within(size), PAGE - within(size));
             }

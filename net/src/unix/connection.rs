@@ -248,7 +248,13 @@ impl UnixSocket {
                 break Ok(true);
             }
             let Some(mut packet) = self.inbox.pop() else { break Ok(true) };
+            let want = packet.rest().len().min(sink.remaining());
             match sink.put(packet.rest()) {
+                // Of a piece that cannot be given as far as it is asked for nothing is taken.
+                Ok(count) if count < want => {
+                    self.inbox.unpop(packet);
+                    break Err(FsError::Fault);
+                }
                 Ok(count) => {
                     received.count += count;
                     received.from = received.from.take().or_else(|| packet.from());

@@ -32,8 +32,8 @@ pub(super) struct Packet {
 }
 
 impl Packet {
-    /// Takes `len` bytes from `source`, fewer if it faults after some; `charge` is for `len`.
-    /// Errors: `NoBuffers`, and those of the source.
+    /// Takes `len` bytes from `source`, fewer only where it ends; `charge` is for `len`.
+    /// Errors: `NoBuffers`, and those of the source: a piece comes whole or not at all, as on Linux.
     pub fn fill(
         from: &UnixSocket,
         charge: Charge,
@@ -46,11 +46,9 @@ impl Packet {
         bytes.resize(len, 0);
         let mut done = 0;
         while done < len {
-            match source.take(&mut bytes[done..]) {
-                Ok(0) => break,
-                Ok(taken) => done += taken,
-                Err(error) if done == 0 => return Err(error),
-                Err(_) => break,
+            match source.take(&mut bytes[done..])? {
+                0 => break,
+                taken => done += taken,
             }
         }
         bytes.truncate(done);

@@ -380,9 +380,15 @@ static void do_statfs(void) {
     if (result(fstatfs(fd, &about)) == 0)
         say(" type %lx block %ld name %ld", (long)about.f_type, (long)about.f_bsize, (long)about.f_namelen);
 }
+static int is_nameless(int fd) {
+    struct stat status;
+    return !fstat(fd, &status) && (status.st_mode & S_IFMT) == 0;
+}
 static void do_lock(void) {
     int fd = descriptor();
     if (fd < 3) fd = -1;
+    /* Nameless objects share one inode on Linux, and so their locks. */
+    if (is_nameless(fd)) fd = -1;
     if (once_in(2)) {
         int how = PICK(LOCK_SH, LOCK_EX, LOCK_UN, 0) | LOCK_NB;
         say("flock(%d, %d)", fd, how);

@@ -261,6 +261,15 @@ static void do_maps(void) {
         strcpy(last_mode, mode);
     }
 }
+/* Whether each page of a range inside the region can be read. */
+static int is_readable(char *address, long count) {
+    if (address < REGION || address >= REGION + REGION_PAGES * PAGE) return 0;
+    uint8_t byte;
+    for (char *at = address; at < address + count && at < REGION + REGION_PAGES * PAGE;
+         at = (char *)(((uintptr_t)at / PAGE + 1) * PAGE))
+        if (!try_access(at, 0, 0, &byte)) return 0;
+    return 1;
+}
 /* A call of the kernel touches the region. */
 static void do_copy(void) {
     int fd = descriptor(), kind = below(4);
@@ -271,9 +280,9 @@ static void do_copy(void) {
     char *at = pointer();
     /* Since 6.9 a counter takes 8 bytes and no more; an epoll refuses before it looks at the address. */
     if (descriptor_is(fd, "eventfd") || descriptor_is(fd, "eventpoll")) fd = -1;
-    /* Linux's tmpfs grows a file by the write that it refuses with EFAULT. */
-    uint8_t byte;
-    if (kind & 1 && !try_access(at, 0, 0, &byte)) fd = -1;
+    /* Linux's tmpfs keeps the page for which a write was refused with EFAULT. */
+    struct stat status;
+    if (kind & 1 && !fstat(fd, &status) && S_ISREG(status.st_mode) && !is_readable(at, count)) fd = -1;
     say(", %ld, %ld)", count, offset);
     if (at >= REGION && at < REGION + REGION_PAGES * PAGE && at + count > REGION + REGION_PAGES * PAGE)
         count = REGION + REGION_PAGES * PAGE - at;

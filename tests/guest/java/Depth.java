@@ -17,7 +17,8 @@ public class Depth {
 
     public static void main(String[] args) throws Exception {
         overflow();
-        for (int kib : new int[] {0, 256, 16384}) {
+        // From small to large (0: 1 MiB): glibc may give a thread an ended one's stack of up to four times the size.
+        for (int kib : new int[] {256, 0, 16384}) {
             Thread thread = new Thread(null, Depth::overflow, "stack of " + kib + " KiB", (long) kib << 10);
             thread.start();
             thread.join();
