@@ -126,3 +126,29 @@ impl Source for SliceSource<'_> {
         self.rest.len()
     }
 }
+
+/// The first bytes of another supply.
+pub struct LimitedSource<'a> {
+    inner: &'a mut dyn Source,
+    left: usize,
+}
+
+impl<'a> LimitedSource<'a> {
+    /// At most `limit` bytes of `inner`.
+    pub fn new(inner: &'a mut dyn Source, limit: usize) -> Self {
+        let left = inner.remaining().min(limit);
+        Self { inner, left }
+    }
+}
+
+impl Source for LimitedSource<'_> {
+    fn take(&mut self, buffer: &mut [u8]) -> FsResult<usize> {
+        let most = buffer.len().min(self.left);
+        let count = self.inner.take(&mut buffer[..most])?;
+        self.left -= count;
+        Ok(count)
+    }
+    fn remaining(&self) -> usize {
+        self.left
+    }
+}

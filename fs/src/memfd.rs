@@ -2,13 +2,14 @@
 
 use crate::file::{Access, Extent, File, SyncKind};
 use crate::inode::Allocate;
-use crate::io::{Sink, Source};
+use crate::io::{LimitedSource, Sink, Source};
 use crate::metadata::{FileKind, Metadata, StatusFlags};
 use crate::{FsError, FsResult, OpenFile, tmpfs, vfs};
 use alloc::{sync::Arc, vec::Vec};
 use bitflags::bitflags;
 use core::any::Any;
 use core::sync::atomic::{AtomicU32, Ordering};
+use hal::addr::PAGE_SIZE;
 use hal::sync::Once;
 
 /// Longest name, bytes.
@@ -127,7 +128,15 @@ impl File for MemFile {
     fn write_at(&self, offset: u64, source: &mut dyn Source) -> FsResult<usize> {
         if !self.seals().is_empty() {
             self.refuse(Seals::NO_WRITES)?;
-            self.may_reach(offset.saturating_add(source.remaining() as u64))?;
+            let size = self.metadata().size;
+            if self.seals().contains(Seals::GROW) && source.remaining() as u64 > size.saturating_sub(offset) {
+                // Page by page, as on Linux: what goes before the page that would grow the file.
+                let room = (size & !(PAGE_SIZE - 1)).saturating_sub(offset) as usize;
+                return match room {
+                    0 => Err(FsError::Permission),
+                    _ => self.pages.write_at(offset, &mut LimitedSource::new(source, room)),
+                };
+            }
         }
         self.pages.write_at(offset, source)
     }

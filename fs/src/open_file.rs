@@ -310,11 +310,15 @@ impl OpenFile {
     }
 
     /// Lists the directory from the position on, `.` and `..` first; `emit` answers false when its buffer is full.
+    /// Errors: `BadHandle`, `NotDirectory`, `NotFound` (it was removed), the file system's.
     pub fn readdir(&self, emit: &mut dyn FnMut(&DirEntry<'_>) -> bool) -> FsResult<()> {
         if self.status().contains(StatusFlags::PATH) {
             return Err(FsError::BadHandle);
         }
         let place = self.place.as_ref().ok_or(FsError::NotDirectory)?;
+        if place.kind() == FileKind::Directory && place.unlinked() {
+            return Err(FsError::NotFound);
+        }
         let mut position = self.position.lock();
         for (cursor, name) in [(0, &b"."[..]), (1, &b".."[..])] {
             if *position == cursor {

@@ -203,7 +203,10 @@ impl Pipe {
             self.writers.fetch_add(1, Ordering::AcqRel);
             self.writer_opens.fetch_add(1, Ordering::AcqRel);
         }
-        PipeEnd { pipe: self.clone(), ends: status & (StatusFlags::READ | StatusFlags::WRITE) }
+        let writer_opens = self.writer_opens.load(Ordering::Acquire);
+        let is_alone = self.writers.load(Ordering::Acquire) == 0;
+        let writers_before = if is_alone { writer_opens } else { 0 };
+        PipeEnd { pipe: self.clone(), ends: status & (StatusFlags::READ | StatusFlags::WRITE), writers_before }
     }
 
     /// `open` of a named pipe: waits for the other side unless NONBLOCK. Errors: `NoSuchAddress` (writing, NONBLOCK, no
@@ -382,6 +385,8 @@ pub fn set_capacity(file: &OpenFile, bytes: usize) -> FsResult<usize> {
 pub struct PipeEnd {
     pipe: Arc<Pipe>,
     ends: StatusFlags,
+    /// Writers that had come and gone when this was opened: not their going, a later one's is a hang-up (Linux: `f_version`).
+    writers_before: u32,
 }
 
 impl File for PipeEnd {
@@ -404,7 +409,8 @@ impl File for PipeEnd {
             if pipe.filled.load(Ordering::Acquire) > 0 {
                 ready |= Readiness::READ;
             }
-            if pipe.writers.load(Ordering::Acquire) == 0 && pipe.writer_opens.load(Ordering::Acquire) > 0 {
+            let has_no_writer = pipe.writers.load(Ordering::Acquire) == 0;
+            if has_no_writer && pipe.writer_opens.load(Ordering::Acquire) != self.writers_before {
                 ready |= Readiness::HANGUP;
             }
         }

@@ -187,15 +187,14 @@ fn bind(call: &mut Call<'_>) -> SysResult {
     let raw = read_address(call.arg(1), call.int(2))?;
     let address = match decode_for(&**socket, &raw)? {
         address::Raw::Path(path) => {
+            let files = &call.process().files;
+            let made = address::make_path(files, path)?;
             if !matches!(socket.local_address(), Address::Unix(UnixAddress::Unnamed)) {
-                // Linux makes the path before it finds that the socket has one.
-                return match call.process().files.resolve(linux::AT_FDCWD, path, FollowLast::No) {
-                    Ok(_) => Err(Errno::EADDRINUSE),
-                    Err(Errno::ENOENT) => Err(Errno::EINVAL),
-                    Err(error) => Err(error),
-                };
+                // Linux makes the path before it finds that the socket has one, and takes it away again.
+                files.namespace().unlink(&files.base(linux::AT_FDCWD, path)?, path)?;
+                return Err(Errno::EINVAL);
             }
-            address::make_path(&call.process().files, path)?
+            made
         }
         address::Raw::Unspecified => return Err(Errno::EINVAL),
         other => address::resolve(&call.process().files, other)?,

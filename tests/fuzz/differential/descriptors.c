@@ -131,13 +131,6 @@ static void do_fcntl(void) {
         result(fcntl(fd, 9999, 0));
     }
 }
-/* An empty packet that nobody took was a reset when its end closed; newer kernels than 6.1 take it for read.
- */
-static int is_sequenced(int fd) {
-    int type = 0;
-    socklen_t length = sizeof type;
-    return !getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) && type == SOCK_SEQPACKET;
-}
 static void do_move(void) {
     int fd = own();
     long count = PICK(0, 1, 8, 100, 4096, 5000, 40000);

@@ -77,6 +77,7 @@ static void do_write(void) {
     long count = PICK(0, 1, 100, 4096, 5000, 20000), offset = small_offset();
     /* Since 6.9 a counter takes 8 bytes and no more. */
     if (fd < 3 || descriptor_is(fd, "eventfd")) fd = -1;
+    if (!count && is_sequenced(fd)) count = 1;
     memset(buffer, stamp(), count);
     if (kind == 0) {
         say("write(%d, %ld)", fd, count);
