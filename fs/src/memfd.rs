@@ -126,7 +126,7 @@ impl File for MemFile {
         self.pages.read_at(offset, sink)
     }
     fn write_at(&self, offset: u64, source: &mut dyn Source) -> FsResult<usize> {
-        if !self.seals().is_empty() {
+        if !self.seals().is_empty() && source.remaining() > 0 {
             self.refuse(Seals::NO_WRITES)?;
             let size = self.metadata().size;
             if self.seals().contains(Seals::GROW) && source.remaining() as u64 > size.saturating_sub(offset) {
@@ -141,7 +141,9 @@ impl File for MemFile {
         self.pages.write_at(offset, source)
     }
     fn append(&self, source: &mut dyn Source) -> FsResult<(usize, u64)> {
-        self.refuse(Seals::NO_WRITES.union(Seals::GROW))?;
+        if source.remaining() > 0 {
+            self.refuse(Seals::NO_WRITES.union(Seals::GROW))?;
+        }
         self.pages.append(source)
     }
     fn metadata(&self) -> Metadata {

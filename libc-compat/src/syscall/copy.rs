@@ -175,12 +175,12 @@ fn copy_file_range(call: &mut Call<'_>) -> SysResult {
     if call.arg(5) != 0 {
         return Err(Errno::EINVAL);
     }
-    for file in [&input, &output] {
-        match file.metadata().kind {
-            FileKind::Directory => return Err(Errno::EISDIR),
-            FileKind::Regular => {}
-            _ => return Err(Errno::EINVAL),
-        }
+    let kinds = [input.metadata().kind, output.metadata().kind];
+    if kinds.contains(&FileKind::Directory) {
+        return Err(Errno::EISDIR);
+    }
+    if kinds != [FileKind::Regular; 2] {
+        return Err(Errno::EINVAL);
     }
     input.readable()?;
     output.writable()?;

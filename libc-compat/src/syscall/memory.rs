@@ -91,7 +91,8 @@ fn mmap(call: &mut Call<'_>) -> SysResult {
         unsupported!("mmap flags", flags & !KNOWN_MAP_FLAGS);
     }
     let mut request = MapRequest { sharing, ..MapRequest::anonymous(len, prot) }.at(placement);
-    request.populate = flags & MAP_POPULATE != 0;
+    // MAP_NONBLOCK makes MAP_POPULATE nothing since Linux 2.6.23 (mmap(2)).
+    request.populate = flags & (MAP_POPULATE | MAP_NONBLOCK) == MAP_POPULATE;
     request.no_reserve = flags & MAP_NORESERVE != 0;
     request.stack = flags & (MAP_STACK | MAP_GROWSDOWN) != 0;
     if let Some(file) = file

@@ -25,7 +25,7 @@ impl AddressSpace {
             Advice::NoHugePage => self.set_huge_policy(range, HugePolicy::Never),
             Advice::Collapse => self.collapse(range),
             Advice::PopulateRead => self.populate_checked(range, Access::default(), Protection::READ),
-            Advice::Lock => self.populate_checked(range, Access::default(), Protection::all()),
+            Advice::Lock => self.bring_in(range),
             Advice::PopulateWrite => {
                 self.populate_checked(range, Access { write: true, fetch: false }, Protection::WRITE)
             }
@@ -74,12 +74,22 @@ impl AddressSpace {
     /// As far as the first hole or the first area that allows nothing of `needed`.
     fn populate_checked(&self, range: Range<u64>, access: Access, needed: Protection) -> Result<(), MapError> {
         let (until, refused) = self.first_refusal(&range, needed);
-        self.populate(range.start..until, access).map_err(|error| match error {
-            FaultError::NotMapped => MapError::NotMapped,
-            FaultError::Denied => MapError::Invalid,
-            FaultError::BeyondEnd | FaultError::Io => MapError::Io,
-            FaultError::NoMemory => MapError::NoMemory,
-        })?;
+        self.populate(range.start..until, access).map_err(refusal)?;
+        refused
+    }
+
+    /// What mlock(2) does at once, unless there is a hole: private pages that may be written get their copies, as by a write.
+    fn bring_in(&self, range: Range<u64>) -> Result<(), MapError> {
+        holes(&self.state.read(), &range)?;
+        let (until, refused) = self.first_refusal(&range, Protection::all());
+        let piece = |(start, area): (u64, &Area)| {
+            let write = area.sharing == Sharing::Private && area.prot.contains(Protection::WRITE);
+            (start.max(range.start)..area.end.min(until), Access { write, fetch: false })
+        };
+        let pieces: Vec<_> = self.state.read().tree.overlapping(range.start..until).map(piece).collect();
+        for (piece, access) in pieces {
+            self.populate(piece, access).map_err(refusal)?;
+        }
         refused
     }
 
@@ -143,4 +153,14 @@ pub(super) fn holes(state: &State, range: &Range<u64>) -> Result<(), MapError> {
         at = area.end;
     }
     if at < range.end { Err(MapError::NotMapped) } else { Ok(()) }
+}
+
+/// Why madvise(2) could not bring a page in.
+fn refusal(error: FaultError) -> MapError {
+    match error {
+        FaultError::NotMapped => MapError::NotMapped,
+        FaultError::Denied => MapError::Invalid,
+        FaultError::BeyondEnd | FaultError::Io => MapError::Io,
+        FaultError::NoMemory => MapError::NoMemory,
+    }
 }

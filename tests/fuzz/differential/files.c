@@ -87,8 +87,8 @@ static void do_write(void) {
         result(pwrite(fd, buffer, count, offset));
     } else {
         struct iovec vectors[2] = {{buffer, count}, {buffer, count / 2}};
-        /* An epoll is not asked for nothing on Linux. */
-        if (descriptor_is(fd, "eventpoll")) fd = -1;
+        /* What cannot be written is not asked for nothing on Linux. */
+        if (is_nameless(fd)) fd = -1;
         say("writev(%d, %ld)", fd, count);
         result(writev(fd, vectors, 2));
     }
@@ -363,7 +363,7 @@ static void do_transfer(void) {
     if (!is_copy && !fstat(out, &status) && S_ISFIFO(status.st_mode)) out = -1;
     /* What a file that is sent into itself holds then depends on the pieces. */
     if (!is_copy && !fstat(out, &status) && S_ISREG(status.st_mode) && !fstat(in, &source) &&
-        status.st_ino == source.st_ino)
+        status.st_ino == source.st_ino && status.st_dev == source.st_dev)
         out = -1;
     say("%s(%d, %d, %ld, %ld, %ld)", is_copy ? "copy_file_range" : "sendfile", out, in,
         has_from ? (long)from : -7, has_to && is_copy ? (long)to : -7, count);
@@ -380,10 +380,6 @@ static void do_statfs(void) {
     say("fstatfs(%d)", fd);
     if (result(fstatfs(fd, &about)) == 0)
         say(" type %lx block %ld name %ld", (long)about.f_type, (long)about.f_bsize, (long)about.f_namelen);
-}
-static int is_nameless(int fd) {
-    struct stat status;
-    return !fstat(fd, &status) && (status.st_mode & S_IFMT) == 0;
 }
 static void do_lock(void) {
     int fd = descriptor();

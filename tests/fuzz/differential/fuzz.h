@@ -76,6 +76,8 @@ extern const struct family memory, files, descriptors, signals, futexes, timing;
 int descriptor(void);
 /* Whether it is one of Linux's nameless objects: "eventpoll", "eventfd". */
 int descriptor_is(int fd, const char *what);
+/* Whether it is one of those at all. */
+int is_nameless(int fd);
 /* Whether it is a SOCK_SEQPACKET socket. */
 int is_sequenced(int fd);
 /* A byte that names the call. */

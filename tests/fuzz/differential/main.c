@@ -96,6 +96,10 @@ int descriptor_is(int fd, const char *what) {
     snprintf(wanted, sizeof wanted, "anon_inode:[%s]", what);
     return readlink(path, target, sizeof target - 1) > 0 && !strcmp(target, wanted);
 }
+int is_nameless(int fd) {
+    struct stat status;
+    return !fstat(fd, &status) && (status.st_mode & S_IFMT) == 0;
+}
 /* An empty packet that nobody took was a reset when its end closed; newer kernels than 6.1 take it for read.
  */
 int is_sequenced(int fd) {

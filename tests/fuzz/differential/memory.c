@@ -149,6 +149,11 @@ static void do_madvise(void) {
     result(madvise(address, length, advice));
 }
 static void do_mincore(void) {
+    /* A lock brings pages in, also by a later mprotect; locks are not kept here. */
+    if (locked) {
+        say("mincore left out");
+        return;
+    }
     char *address;
     size_t length;
     unsigned char there[REGION_PAGES + 2];
@@ -278,8 +283,9 @@ static void do_copy(void) {
     if (fd < 3) fd = 3;
     say("%s(%d, ", names[kind], fd);
     char *at = pointer();
-    /* Since 6.9 a counter takes 8 bytes and no more; an epoll refuses before it looks at the address. */
-    if (descriptor_is(fd, "eventfd") || descriptor_is(fd, "eventpoll")) fd = -1;
+    /* Since 6.9 a counter takes 8 bytes and no more; what cannot be written refuses before it looks at the
+     * address. */
+    if (is_nameless(fd)) fd = -1;
     /* Linux's tmpfs keeps the page for which a write was refused with EFAULT. */
     struct stat status;
     if (kind & 1 && !fstat(fd, &status) && S_ISREG(status.st_mode) && !is_readable(at, count)) fd = -1;
