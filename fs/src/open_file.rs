@@ -200,6 +200,7 @@ impl OpenFile {
             return Ok(self.told(Change::MODIFY, self.file.write_at(0, source)?));
         }
         let mut position = self.position.lock();
+        within(*position, source.remaining())?;
         let count = if self.status().contains(StatusFlags::APPEND) {
             let (count, end) = self.put(None, source)?;
             if count > 0 {
@@ -207,7 +208,6 @@ impl OpenFile {
             }
             count
         } else {
-            within(*position, source.remaining())?;
             let (count, end) = self.put(Some(*position), source)?;
             *position = end;
             count

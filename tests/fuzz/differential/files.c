@@ -94,7 +94,7 @@ static void do_write(void) {
     }
 }
 /* What fallocate has reserved is a hole on Linux's tmpfs and data here. */
-static int reserved;
+int reserved;
 static void do_lseek(void) {
     static const struct name whences[] = {N(SEEK_SET),  N(SEEK_CUR),  N(SEEK_END),
                                           N(SEEK_DATA), N(SEEK_HOLE), {77, "77"}};

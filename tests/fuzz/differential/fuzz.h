@@ -80,6 +80,8 @@ int descriptor_is(int fd, const char *what);
 int is_nameless(int fd);
 /* Whether it is a SOCK_SEQPACKET socket. */
 int is_sequenced(int fd);
+/* Whether something was reserved by fallocate. */
+extern int reserved;
 /* A byte that names the call. */
 uint8_t stamp(void);
 /* A file offset or length: mostly small, sometimes odd. */
