@@ -178,6 +178,8 @@ static void do_stack(void) {
 static timer_t timers[TIMERS];
 /* 2: of a clock that runs all the time. */
 static uint8_t exists[TIMERS];
+/* Those of SIGEV_NONE. */
+static uint8_t is_silent[TIMERS];
 static void do_timer(void) {
     int slot = below(TIMERS), kind = below(5);
     /* When a clock of used time comes due is a matter of ticks. */
@@ -214,6 +216,7 @@ static void do_timer(void) {
         if (success(syscall(SYS_timer_create, clock, &event, &id)) == 0) {
             timers[slot] = (timer_t)(intptr_t)id;
             exists[slot] = clock == CLOCK_PROCESS_CPUTIME_ID ? 1 : 2;
+            is_silent[slot] = event.sigev_notify == SIGEV_NONE;
         }
         return;
     }
@@ -238,6 +241,8 @@ static void do_timer(void) {
         value.it_value.tv_nsec = PICK(0, 0, 1000000000, -1);
         value.it_interval.tv_sec = PICK(0, 5);
         int flag = PICK(0, 0, 2);
+        /* Linux tells the old time of one that nobody hears and that was stopped. */
+        if (is_silent[slot] && !value.it_value.tv_sec) value.it_value.tv_sec = 1000;
         /* How long either machine has run is nobody's business: an absolute time lies far ahead. */
         if (flag && value.it_value.tv_sec == 1000) value.it_value.tv_sec = 4000000000;
         say("timer_settime(%d, %d, %ld.%ld, %ld)", slot, flag, value.it_value.tv_sec, value.it_value.tv_nsec,
