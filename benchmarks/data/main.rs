@@ -1,14 +1,15 @@
 //! Measures what files on a volume cost, Demitasse and a Linux guest side by side: same QEMU, same disk, same JDK.
 //! How and why: README.md beside this file; the bars: ../PROMISES.md.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use clap::{Parser, ValueEnum};
 use guest::report::Bar;
 use guest::system::{Side, Systems};
 use guest::turns::{self, Common, both, row};
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
+mod fetch;
 mod measure;
 
 /// Measures files and a database on a volume of Demitasse and of Linux in one run and prints a report in Markdown.
@@ -44,9 +45,14 @@ enum Name {
     Files,
     /// H2 in the same VM: insert, read, mixed, by 1 and by 64 clients
     H2,
+    /// A node of Cassandra and its clients in the same VM: the same, and its start; minutes a boot
+    Cassandra,
 }
 
-/// A program in `java/` that runs cases.
+/// Of Linux's time until Cassandra accepts CQL, at most this.
+const START_BAR: f64 = 0.8;
+
+/// A program that runs cases.
 struct Load {
     name: Name,
     class: &'static str,
@@ -55,9 +61,10 @@ struct Load {
     has_tail: bool,
 }
 
-const LOADS: [Load; 2] = [
+const LOADS: [Load; 3] = [
     Load { name: Name::Files, class: "FileLoad", cases: &FILES, has_tail: false },
     Load { name: Name::H2, class: "H2Load", cases: &H2, has_tail: true },
+    Load { name: Name::Cassandra, class: "CassandraLoad", cases: &CASSANDRA, has_tail: true },
 ];
 
 /// A case of a load: its name there and in the report, and what decides how fast it is.
@@ -109,6 +116,15 @@ const H2: [Case; 6] = [
     case("h2_mixed_64", "H2, half reads, half inserts, 64 clients", Limit::Machine),
 ];
 
+const CASSANDRA: [Case; 6] = [
+    case("cassandra_insert_1", "Cassandra, insert, 1 client", Limit::Machine),
+    case("cassandra_read_1", "Cassandra, read, 1 client", Limit::Code),
+    case("cassandra_mixed_1", "Cassandra, half reads, half inserts, 1 client", Limit::Machine),
+    case("cassandra_insert_64", "Cassandra, insert, 64 clients", Limit::Machine),
+    case("cassandra_read_64", "Cassandra, read, 64 clients", Limit::Code),
+    case("cassandra_mixed_64", "Cassandra, half reads, half inserts, 64 clients", Limit::Machine),
+];
+
 fn main() -> ExitCode {
     turns::exit("data", measure(&Options::parse()))
 }
@@ -120,7 +136,10 @@ fn measure(options: &Options) -> Result<bool> {
     guest::compile_java(&Path::new(env!("CARGO_MANIFEST_DIR")).join("data/java"), shared.path())?;
     let loads = || LOADS.iter().filter(|load| options.load.is_none_or(|name| name == load.name));
     if loads().any(|load| load.name == Name::H2) {
-        fetch_h2(shared.path())?;
+        fetch::h2(shared.path())?;
+    }
+    if loads().any(|load| load.name == Name::Cassandra) {
+        fetch::cassandra(shared.path())?;
     }
     let systems = Systems::prepare(shared.path(), sides.contains(&Side::Demitasse))?;
     let volume = measure::Volume::make()?;
@@ -140,6 +159,10 @@ fn measure(options: &Options) -> Result<bool> {
                 let bar = Bar::AtLeast(case.limit.speed());
                 rows.push(row(&samples, case.name, &format!("{}, operations a second", case.text), bar));
             }
+            if load.name == Name::Cassandra {
+                let text = "Cassandra, QEMU's start to CQL, s";
+                rows.push(row(&samples, measure::START, text, Bar::Ratio(START_BAR)));
+            }
             for case in load.cases.iter().filter(|_| load.has_tail) {
                 let (name, text) = (measure::tail_of(case.name), format!("{}, 99th percentile, ns", case.text));
                 rows.push(row(&samples, &name, &text, Bar::Ratio(1.0 / case.limit.speed())));
@@ -147,13 +170,4 @@ fn measure(options: &Options) -> Result<bool> {
         }
     }
     Ok(options.common.finish("Files on a volume", &systems, &rows))
-}
-
-/// H2's jar, beside the classes.
-fn fetch_h2(directory: &Path) -> Result<()> {
-    let mut mvn = Command::new("mvn");
-    mvn.args(["--quiet", "--batch-mode", "dependency:copy"]).arg(format!("-Dartifact={}", measure::H2_ARTIFACT));
-    let status = mvn.arg(format!("-DoutputDirectory={}", directory.display())).status().context("mvn")?;
-    ensure!(status.success(), "mvn cannot fetch {}", measure::H2_ARTIFACT);
-    Ok(())
 }

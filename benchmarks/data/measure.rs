@@ -1,6 +1,6 @@
 //! One boot of one side for each function here, with a fresh copy of one volume.
 
-use crate::Load;
+use crate::{Load, Name};
 use anyhow::{Context, Result, bail, ensure};
 use guest::run::Run;
 use guest::system::{Plan, Program, Side, Systems, VOLUME};
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::TempDir;
 
-const LIMIT: Duration = Duration::from_secs(600);
+const LIMIT: Duration = Duration::from_secs(1800);
 /// Bytes of the files that are read; FileLoad knows them too.
 const FILE_BYTES: usize = 64 << 20;
 const VOLUME_BYTES: u64 = 1 << 30;
@@ -67,11 +67,38 @@ pub fn tail_of(case: &str) -> String {
     format!("{case}_p99")
 }
 
+/// Cassandra's folder beside the classes: `jars`, `conf`, the load.
+pub const CASSANDRA: &str = "cassandra";
+/// The name of the time until Cassandra serves, in seconds.
+pub const START: &str = "cassandra_start";
+
 fn java(load: &Load, pause: u32) -> Program {
-    // One compiler, one collector: what is compared is not theirs.
-    let path = format!("/classes:/classes/{H2_JAR}");
-    let options = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx256m", "-cp", &path, load.class, VOLUME];
-    Program::Java(options.into_iter().map(String::from).chain([pause.to_string()]).collect())
+    let folder = format!("/classes/{CASSANDRA}");
+    // One compiler, one collector: what is compared is not theirs. Cassandra has the example's options.
+    let options = match load.name {
+        Name::Files | Name::H2 => {
+            ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx256m"].map(String::from).to_vec()
+        }
+        Name::Cassandra => vec![
+            format!("@{folder}/conf/jvm.options"),
+            "-Xms1g".into(),
+            "-Xmx1g".into(),
+            format!("-javaagent:{folder}/jars/jamm-0.4.0.jar"),
+            format!("-Dcassandra.storagedir={VOLUME}"),
+        ],
+    };
+    let path = match load.name {
+        Name::Files | Name::H2 => format!("/classes:/classes/{H2_JAR}"),
+        Name::Cassandra => format!("{folder}/conf:{folder}:{folder}/jars/*"),
+    };
+    let words = ["-cp", &path, load.class, VOLUME].map(String::from);
+    Program::Java(options.into_iter().chain(words).chain([pause.to_string()]).collect())
+}
+
+/// The volume, and memory for the load.
+fn plan(load: &Load, volume: PathBuf, plan: Plan) -> Plan {
+    let memory_bytes = if load.name == Name::Cassandra { 3 << 30 } else { plan.memory_bytes };
+    Plan { volume: Some(volume), memory_bytes, ..plan }
 }
 
 /// A line `data end NAME OPERATIONS NANOSECONDS [P99]`.
@@ -94,12 +121,15 @@ fn end_of(line: &str) -> Result<End> {
 /// Instructions an operation of each case, everything that the guest does meanwhile included.
 pub fn count(systems: &Systems, side: Side, volume: &Volume, load: &Load) -> Result<Samples> {
     let (_place, copy) = volume.copy()?;
-    let mut run = Run::start(systems, side, &Plan { volume: Some(copy), ..Plan::counted(java(load, PAUSE_MS)) })?;
+    let mut run = Run::start(systems, side, &plan(load, copy, Plan::counted(java(load, PAUSE_MS))))?;
     let mut monitor = run.monitor()?;
     let mut samples = Samples::new();
     let mut before = None;
     loop {
         let (line, _) = run.wait_for_line("data ", LIMIT)?;
+        if line.starts_with("data serving") {
+            continue;
+        }
         if line.starts_with("data all") {
             ensure!(samples.len() == load.cases.len(), "the guest ran {} cases", samples.len());
             return Ok(samples);
@@ -123,10 +153,14 @@ pub fn count(systems: &Systems, side: Side, volume: &Volume, load: &Load) -> Res
 /// Operations a second of each case, and the 99th percentile of an operation's time where the program says it.
 pub fn wall(systems: &Systems, side: Side, volume: &Volume, load: &Load) -> Result<Samples> {
     let (_place, copy) = volume.copy()?;
-    let mut run = Run::start(systems, side, &Plan { volume: Some(copy), ..Plan::timed(java(load, 0)) })?;
+    let mut run = Run::start(systems, side, &plan(load, copy, Plan::timed(java(load, 0))))?;
+    let mut samples = Samples::new();
+    if load.name == Name::Cassandra {
+        let (_, since_start) = run.wait_for_line("data serving", LIMIT)?;
+        samples.insert(START.into(), vec![since_start.as_secs_f64()]);
+    }
     run.wait_for_line("data all", LIMIT)?;
     let output = run.output();
-    let mut samples = Samples::new();
     for line in output.lines().map(str::trim).filter(|line| line.starts_with("data end")) {
         let end = end_of(line)?;
         samples.extend(end.tail_ns.map(|tail| (tail_of(&end.name), vec![tail])));

@@ -7,9 +7,7 @@ node() {
     shift 3
     seeds=$address
     [ "$address" = 127.0.0.1 ] || seeds=10.0.2.11
-    rm -rf "${cache:?}/$name"
-    cp -R "$here/conf" "$cache/$name"
-    sed -i "s/@LISTEN@/$address/; s/@SEEDS@/$seeds/" "$cache/$name/cassandra.yaml"
+    "$here/configure.sh" "$cache/$name" /data "$address" "$seeds"
     # shellcheck disable=SC2086 # words are meant to be split
     exec "$root/run-java.sh" --volume "$volume,size=10G:/data" "$@" ${OPTIONS-} \
         -J "@$cache/$name/jvm.options" -J "-Xms$heap" -J "-Xmx$heap" -J "-javaagent:$cache/jars/jamm-0.4.0.jar" \

@@ -3,7 +3,7 @@
 use super::{Extent, Load, kernel, mount_points};
 use crate::build::{folder, root};
 use crate::databases::{self, Databases};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use images::jdk::Jdk;
 use images::program;
 use std::fs;
@@ -84,12 +84,9 @@ impl Cassandra {
 
 /// Writes the example's configuration for a node alone to `conf`, with its files in `data`.
 fn configure(conf: &Path, data: &str) -> Result<()> {
-    let example = root().join("examples/cassandra/conf");
-    fs::create_dir_all(conf)?;
-    let read = |name: &str| fs::read_to_string(example.join(name)).with_context(|| name.to_string());
-    let yaml = read("cassandra.yaml")?.replace("@LISTEN@", "127.0.0.1").replace("@SEEDS@", "127.0.0.1");
-    fs::write(conf.join("cassandra.yaml"), yaml.replace("/data/", &format!("{data}/")))?;
-    fs::write(conf.join("jvm.options"), read("jvm.options")?.replace("=/data/", &format!("={data}/")))?;
+    let mut script = Command::new(root().join("examples/cassandra/configure.sh"));
+    let status = script.arg(conf).args([data, "127.0.0.1", "127.0.0.1"]).status().context("configure.sh")?;
+    ensure!(status.success(), "configure.sh exits with {status}");
     // Its standard output is the acknowledgements alone.
     fs::copy(folder().join("databases/logback.xml"), conf.join("logback.xml"))?;
     Ok(())
