@@ -40,13 +40,15 @@ pub(crate) struct Device {
 
 static DEVICE: Once<Option<Device>> = Once::new();
 static WAKE: WaitQueue = WaitQueue::new();
-/// The thread shall take frames in, and then turn the interrupt on.
-static FRAMES: AtomicBool = AtomicBool::new(false);
+/// Queues, a bit each, whose frames the thread shall take in, and then turn their interrupts on.
+static FRAMES: AtomicU64 = AtomicU64::new(0);
+/// Pairs of queues at most: one bit in [`FRAMES`] each.
+const QUEUES_MAX: usize = 64;
 /// The thread shall look at everything else.
 static LOOK: AtomicBool = AtomicBool::new(false);
 /// Frames for the client that gets addresses, and whether the device has found their checksums right.
 static FOR_CLIENT: SpinLock<Vec<(Vec<u8>, bool)>> = SpinLock::new(Vec::new());
-/// Where frames in several pieces are put together; whoever takes frames in takes it.
+/// Where frames in several pieces are put together; whoever takes frames in takes it, or makes one if it is gone.
 static SCRATCH: SpinLock<Vec<u8>> = SpinLock::new(Vec::new());
 
 /// Wakes the thread at a deadline. It is set for the earliest only and never put off: to be woken once for nothing costs
@@ -74,7 +76,7 @@ impl NicEvents for Events {
         {
             return;
         }
-        FRAMES.store(true, Ordering::Release);
+        FRAMES.fetch_or(1 << queue, Ordering::AcqRel);
         WAKE.wake_all();
     }
     fn transmit_ready(&self, _queue: usize) {
@@ -116,7 +118,8 @@ pub fn start() {
         DEVICE.call_once(|| None);
         return;
     };
-    match nic.start(1, &Events) {
+    // A pair of queues a vCPU, as far as the device has them.
+    match nic.start(hal::cpu::count().min(QUEUES_MAX), &Events) {
         Ok(info) => {
             let index = interface::add("eth0", info.mac, u32::from(info.mtu_bytes));
             let mut random = [0; 4];
@@ -167,11 +170,12 @@ fn serve(mut client: Client) {
     let mut client_ns = 0;
     loop {
         LOOK.store(false, Ordering::Release);
-        if FRAMES.swap(false, Ordering::AcqRel) {
-            for queue in 0..device.info.queues {
-                if !drain(device, queue, BATCH, usize::MAX) {
-                    FRAMES.store(true, Ordering::Release);
-                }
+        let mut waiting = FRAMES.swap(0, Ordering::AcqRel);
+        while waiting != 0 {
+            let queue = waiting.trailing_zeros();
+            waiting &= waiting - 1;
+            if !drain(device, queue as usize, BATCH, usize::MAX) {
+                FRAMES.fetch_or(1 << queue, Ordering::AcqRel);
             }
         }
         let now = hal::clock::now_ns();
@@ -192,7 +196,7 @@ fn serve(mut client: Client) {
             }
         }
         wake_at(next.min(client_ns));
-        let ready = || (FRAMES.load(Ordering::Acquire) || LOOK.load(Ordering::Acquire)).then_some(());
+        let ready = || (FRAMES.load(Ordering::Acquire) != 0 || LOOK.load(Ordering::Acquire)).then_some(());
         let _ = WAKE.wait_until(None, Interruptible::No, ready);
     }
 }
@@ -253,16 +257,24 @@ fn take_bytes(device: &Device, bytes: &[u8], is_checked: bool) {
 
 /// Sends a frame that is made already; false if there is no room.
 pub(crate) fn send_whole(device: &Device, frame: &[u8]) -> bool {
-    let Some(mut buffer) = device.nic.transmit_buffer(0, frame.len()) else { return false };
+    let Some(mut buffer) = buffer(device, frame.len()) else { return false };
     buffer.copy_from_slice(frame);
     send(device, buffer, TransmitOffload::default());
     true
 }
 
-/// Sends a buffer of the device.
+/// Memory for a frame of `len_bytes`, in this vCPU's queue: a device sends a connection's frames to the queue that its own came
+/// from (virtio 1.2, 5.1.6.5.5), so it stays with the vCPU that serves it. `None` if there is no room.
+pub(crate) fn buffer(device: &Device, len_bytes: usize) -> Option<TransmitBuffer> {
+    let queue = if device.info.queues > 1 { hal::cpu::id() % device.info.queues } else { 0 };
+    device.nic.transmit_buffer(queue, len_bytes)
+}
+
+/// Sends such a buffer.
 pub(crate) fn send(device: &Device, buffer: TransmitBuffer, offload: TransmitOffload) {
+    let queue = buffer.queue();
     device.nic.transmit(buffer, offload);
-    device.nic.kick(0);
+    device.nic.kick(queue);
 }
 
 /// Makes a configuration the interface's.

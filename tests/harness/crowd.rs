@@ -51,7 +51,7 @@ pub fn run(mut machine: Machine, built: &Built, guest: &Guest) -> Result<()> {
         let (stream, _) = listener.accept()?;
         Crowd::new(stream)?.all()
     });
-    let Said { stdout, stderr, status } = served::run(&machine, &manifest, long, crowd)?;
+    let Said { stdout, stderr, status, .. } = served::run(&machine, &manifest, long, crowd)?;
     ensure!(status == 0 && stdout == "ready\nwriters that had to wait: some\n", "{stdout}{stderr}");
     Ok(())
 }

@@ -46,6 +46,7 @@ pub mod lossy;
 pub mod many;
 pub mod parts;
 pub mod power_cut;
+mod queues;
 pub mod served;
 pub mod switch;
 pub mod table;

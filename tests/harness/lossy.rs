@@ -23,8 +23,6 @@ const GUEST: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
 const SERVER: SocketAddrV4 = SocketAddrV4::new(GUEST, 8080);
 /// Bytes that wait on each way of a connection.
 const BUFFER: usize = 64 << 10;
-/// Written before as many are read.
-const PIECE: usize = 20_000;
 /// Each lost packet may cost a second, and more when several are lost in a row.
 const PATIENCE: Duration = Duration::from_secs(120);
 const PERCENT: Faults = Faults { drop: 4, corrupt: 2, reorder: 5, double: 2, seed: 0 };
@@ -46,7 +44,7 @@ pub fn run(mut machine: Machine, built: &Built, guest: &Guest) -> Result<()> {
         let network = network.clone();
         move || ask_all(&network, connections, bytes)
     });
-    let Said { stdout, stderr, status } = served::run(&machine, &manifest, limit, clients)?;
+    let Said { stdout, stderr, status, .. } = served::run(&machine, &manifest, limit, clients)?;
     // The first connection, which waits for the server, says nothing.
     let expected = format!("ready\n{} connections, {} bytes\n", connections + 1, connections as usize * bytes);
     ensure!(status == 0 && stdout == expected, "not {expected:?}: {stdout}{stderr}");
@@ -88,24 +86,9 @@ fn ask_all(network: &Arc<peer::Network>, connections: u32, bytes: usize) -> Resu
 /// Sends bytes that no other connection sends, takes them back, and ends.
 fn echoed(network: &peer::Network, number: u32, bytes: usize) -> Result<()> {
     let mut stream = network.connect(SERVER, BUFFER, PATIENCE).context("connect")?;
-    let mut random = number.wrapping_mul(0x9e37_79b9) | 1;
-    let mut back = vec![0; PIECE];
-    let mut left = bytes;
-    while left > 0 {
-        let piece: Vec<u8> = (0..left.min(PIECE))
-            .map(|_| {
-                random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                // 'Q' has a meaning.
-                (random >> 24) as u8 & 0x3f
-            })
-            .collect();
-        stream.write_all(&piece).with_context(|| format!("write, {left} left"))?;
-        stream.read_exact(&mut back[..piece.len()]).with_context(|| format!("read, {left} left"))?;
-        ensure!(back[..piece.len()] == piece, "other bytes came back, {left} left");
-        left -= piece.len();
-    }
+    served::echo(&mut stream, number, bytes)?;
     stream.close();
-    let more = stream.read(&mut back).context("the end")?;
+    let more = stream.read(&mut [0]).context("the end")?;
     ensure!(more == 0, "{more} bytes too many");
     Ok(())
 }

@@ -39,6 +39,11 @@ pub fn run(filter: &dyn Fn(&str) -> bool, built: &Built, jdk: &Jdk, guest: &Gues
     one("parts-switch", &|| crate::switch::run(built));
     one("parts-lossy", &|| crate::lossy::run(with_part(guest, "network")?, built, guest));
     one("parts-crowd", &|| crate::crowd::run(with_part(guest, "network")?, built, guest));
+    if rustix::process::geteuid().is_root() {
+        one("parts-queues", &|| crate::queues::run(with_part(guest, "network")?, built, guest));
+    } else if filter("parts-queues") {
+        tally.skip("parts-queues", "a tap needs root");
+    }
 }
 
 /// The guests' machine with the kernel that has `part`.
@@ -100,7 +105,7 @@ fn server(built: &Built, guest: &Guest) -> Result<()> {
     let test = Test { args: vec![SIZES.len().to_string()], ..Test::new("parts-server", Program::Java("Serve".into())) };
     let manifest = program::manifest([guest.program(&test, built)]);
     let client = thread::spawn(move || SIZES.iter().try_for_each(|size| ask(port, *size)));
-    let Said { stdout, stderr, status } = served::run(&machine, &manifest, SERVED_TIME, client)?;
+    let Said { stdout, stderr, status, .. } = served::run(&machine, &manifest, SERVED_TIME, client)?;
     ensure!(status == 0 && stdout == format!("ready\n{} answered\n", SIZES.len()), "{stdout}{stderr}");
     Ok(())
 }

@@ -128,7 +128,7 @@ pub(crate) fn send_by(path: &Path, hop: &mut Hop, packet: &Packet, fill: &mut dy
         }
         return true;
     };
-    let Some(mut buffer) = device.nic.transmit_buffer(0, len) else { return false };
+    let Some(mut buffer) = device::buffer(device, len) else { return false };
     let offload = build(device, mac, packet, &mut buffer, fill);
     device::send(device, buffer, offload);
     true

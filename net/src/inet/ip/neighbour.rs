@@ -146,7 +146,7 @@ pub(super) fn wait_for(device: &Device, path: &Path, frame: Vec<u8>, offload: Tr
 
 fn send_waiting(device: &Device, mac: [u8; 6], mut frame: Vec<u8>, offload: TransmitOffload) {
     frame[..6].copy_from_slice(&mac);
-    if let Some(mut buffer) = device.nic.transmit_buffer(0, frame.len()) {
+    if let Some(mut buffer) = device::buffer(device, frame.len()) {
         buffer.copy_from_slice(&frame);
         device::send(device, buffer, offload);
     }
@@ -236,7 +236,7 @@ fn discovery_to(device: &Device, message: Message, mac: [u8; 6], ends: (Ip, Ip),
         cut: None,
         part: None,
     };
-    let Some(mut frame) = device.nic.transmit_buffer(0, ETHERNET_HEADER_BYTES + 40 + 32) else { return };
+    let Some(mut frame) = device::buffer(device, ETHERNET_HEADER_BYTES + 40 + 32) else { return };
     let offload = build(device, mac, &packet, &mut frame, &mut |body| {
         body.fill(0);
         body[0] = kind;
