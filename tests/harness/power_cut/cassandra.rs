@@ -12,7 +12,7 @@ use std::process::Command;
 use std::time::Duration;
 
 /// Where its volume is: one node a machine.
-const DIRECTORY: &str = "/volumes/0";
+const DIRECTORY: &str = "/mnt/0";
 
 /// Cassandra's jars, the load and the configuration.
 pub(super) struct Cassandra {
@@ -27,7 +27,7 @@ impl Cassandra {
         let source = folder().join("databases/cassandra");
         let databases = Databases::prepare_from("guest-cassandra", &example.join("pom.xml"), &source)?;
         let conf = databases.folder().join("conf");
-        configure(&conf, DIRECTORY)?;
+        configure(&conf)?;
         Ok(Cassandra { databases, conf })
     }
 
@@ -37,19 +37,19 @@ impl Cassandra {
         let mut machine = databases::machine(jdk, &[jars, classes, self.conf.clone()], &mount_points())?;
         machine.kernel = kernel(extent)?;
         machine.memory_bytes = 3 << 30;
-        let java = self.words(&self.conf, DIRECTORY);
+        let java = self.words();
         let program = Box::new(move |words: &[String]| {
             let words: Vec<&String> = java.iter().chain(words).collect();
             program::java(jdk, &words)
         });
-        // A network of its own: nobody else's ports, and no one to talk to.
+        // Where the guest had them: Cassandra's logs of what it does with files name whole paths. A network of its own: nobody else's
+        // ports, and no one to talk to.
         let on_linux = Box::new(move |data: &Path, words: &[&str]| {
-            let conf = data.with_extension("conf");
-            configure(&conf, data.to_str().context("a path that is not UTF-8")?)?;
+            let script = "ip link set lo up && mount -t tmpfs none /mnt && mkdir \"$0\" && mount --bind \"$1\" \"$0\" && shift && exec \"$@\"";
             let mut command = Command::new("unshare");
-            command.args(["--user", "--map-root-user", "--net", "sh", "-c", "ip link set lo up && exec \"$@\"", "sh"]);
-            command.arg(jdk.java()).args(self.words(&conf, &data.display().to_string())).args(words);
-            Ok(command)
+            command.args(["--user", "--map-root-user", "--mount", "--net", "sh", "-c", script, DIRECTORY]);
+            command.arg(data).arg(jdk.java()).args(self.words()).args(words).arg(DIRECTORY);
+            command
         });
         // It writes one row after the other: a later one is not there without those before it.
         let is_in_step = |found, last, _acked| last == found;
@@ -67,14 +67,14 @@ impl Cassandra {
     }
 
     /// Words for `java` before the program's own.
-    fn words(&self, conf: &Path, data: &str) -> Vec<String> {
+    fn words(&self) -> Vec<String> {
         let [jars, classes] = self.databases.additions();
-        let path = format!("{}:{}:{}/*", conf.display(), classes.display(), jars.display());
+        let path = format!("{}:{}:{}/*", self.conf.display(), classes.display(), jars.display());
         vec![
-            format!("@{}/jvm.options", conf.display()),
+            format!("@{}/jvm.options", self.conf.display()),
             "-Xmx1g".into(),
             format!("-javaagent:{}/jamm-0.4.0.jar", jars.display()),
-            format!("-Dcassandra.storagedir={data}"),
+            format!("-Dcassandra.storagedir={DIRECTORY}"),
             "-cp".into(),
             path,
             "CassandraCut".into(),
@@ -82,10 +82,10 @@ impl Cassandra {
     }
 }
 
-/// Writes the example's configuration for a node alone to `conf`, with its files in `data`.
-fn configure(conf: &Path, data: &str) -> Result<()> {
+/// Writes the example's configuration for a node alone to `conf`, with its files in [`DIRECTORY`].
+fn configure(conf: &Path) -> Result<()> {
     let mut script = Command::new(root().join("examples/cassandra/configure.sh"));
-    let status = script.arg(conf).args([data, "127.0.0.1", "127.0.0.1"]).status().context("configure.sh")?;
+    let status = script.arg(conf).args([DIRECTORY, "127.0.0.1", "127.0.0.1"]).status().context("configure.sh")?;
     ensure!(status.success(), "configure.sh exits with {status}");
     // Its standard output is the acknowledgements alone.
     fs::copy(folder().join("databases/logback.xml"), conf.join("logback.xml"))?;

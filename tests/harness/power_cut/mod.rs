@@ -74,8 +74,8 @@ struct Load<'a> {
     on_linux: Option<OnLinux<'a>>,
 }
 
-/// The command for these words; the directory of the data is given.
-type OnLinux<'a> = Box<dyn Fn(&Path, &[&str]) -> Result<Command> + 'a>;
+/// The command for these words, which ends with the directory of the data: there the guest had what is now in the path.
+type OnLinux<'a> = Box<dyn Fn(&Path, &[&str]) -> Command + 'a>;
 
 /// A disk as a cut left it.
 struct Cut {
@@ -141,7 +141,7 @@ fn kernel(extent: Extent) -> Result<Kernel> {
 }
 
 fn mount_points() -> Vec<PathBuf> {
-    (0..TOGETHER).map(|i| format!("/volumes/{i}").into()).collect()
+    (0..TOGETHER).map(|i| format!("/mnt/{i}").into()).collect()
 }
 
 fn native<'a>(built: &'a Built, guest: &Guest, extent: Extent) -> Result<Load<'a>> {
@@ -185,7 +185,9 @@ fn database<'a>(kind: &'a str, databases: &'a Databases, jdk: &'a Jdk, extent: E
 
 fn cut(load: &Load<'_>, extent: Extent) -> Result<()> {
     ensure!(!extent.on_linux || load.on_linux.is_some(), "--on-linux is for power-cut-cassandra alone");
-    let dir = tempfile::tempdir_in("/var/tmp")?;
+    let mut dir = tempfile::tempdir_in("/var/tmp")?;
+    // To look into a failure: POWER_CUT_KEEP=1 leaves the log and the last disks.
+    dir.disable_cleanup(std::env::var_os("POWER_CUT_KEEP").is_some());
     let recording = record(load, extent.writes, dir.path()).context("under load")?;
     let mut random = Random::new(extent.seed);
     let first = if load.cuts_start { 0 } else { recording.first_acked() };
@@ -246,8 +248,7 @@ impl Recording {
 
 /// Runs the load on a fresh volume behind QEMU's logging driver.
 fn record(load: &Load<'_>, writes: usize, dir: &Path) -> Result<Recording> {
-    let volume =
-        Volume { file: dir.join("data.img"), size: Some(load.size), path: "/volumes/0".into(), read_only: false };
+    let volume = Volume { file: dir.join("data.img"), size: Some(load.size), path: "/mnt/0".into(), read_only: false };
     volume.ensure()?;
     let before = fs::read(&volume.file)?;
     let log = dir.join("log");
@@ -263,7 +264,7 @@ fn record(load: &Load<'_>, writes: usize, dir: &Path) -> Result<Recording> {
     );
     machine.qemu_args.extend(["-drive", &drive, "-device"].map(Into::into));
     machine.qemu_args.push(format!("virtio-blk-pci,disable-legacy=on,drive=logged,serial={serial}").into());
-    let words = ["load", "/volumes/0", &writes.to_string()].map(String::from);
+    let words = ["load", "/mnt/0", &writes.to_string()].map(String::from);
     let mut manifest = program::manifest([(load.program)(&words)]);
     manifest.volumes.push(volume.entry(0));
     let output = Arc::new(Mutex::new(Vec::new()));

@@ -28,8 +28,7 @@ pub(super) fn on_linux(load: &Load<'_>, cuts: &[Cut], dir: &Path, problems: &mut
         fs::create_dir(&files)?;
         let request = format!("rdump / {}", files.display());
         run(Command::new("debugfs").args(["-R", &request]).arg(&cut.image))?;
-        let here = files.to_str().context("a path that is not UTF-8")?;
-        let read = run(&mut make(&files, &["contents", here])?)?;
+        let read = run(&mut make(&files, &["contents"]))?;
         if read.trim() != contents {
             problems.push(format!(
                 "{}: the guest read {contents} (files, bytes, sum), Linux {}",
@@ -37,7 +36,7 @@ pub(super) fn on_linux(load: &Load<'_>, cuts: &[Cut], dir: &Path, problems: &mut
                 read.trim()
             ));
         }
-        match make(&files, &["check", here]).and_then(|mut command| run(&mut command)) {
+        match run(&mut make(&files, &["check"])) {
             Ok(said) => judge(load, said.trim(), cut, problems)?,
             Err(error) => problems.push(format!("{}: {error:#}", cut.what)),
         }
@@ -52,7 +51,7 @@ fn run_in_guest(load: &Load<'_>, cuts: &[Cut], verb: &str, problems: &mut Vec<St
     let mut words = vec![verb.to_string()];
     let mut volumes = Vec::new();
     for (index, cut) in cuts.iter().enumerate() {
-        let path = PathBuf::from(format!("/volumes/{index}"));
+        let path = PathBuf::from(format!("/mnt/{index}"));
         words.push(path.display().to_string());
         let volume = Volume { file: cut.image.clone(), size: None, path, read_only: false };
         machine.disks.push(volume.disk(index)?);
@@ -94,6 +93,8 @@ fn judge(load: &Load<'_>, line: &str, cut: &Cut, problems: &mut Vec<String>) -> 
 fn run(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("cannot start {command:?}"))?;
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    ensure!(output.status.success(), "{command:?} exits with {}: {stdout}{stderr}", output.status);
+    let last: Vec<&str> = stderr.lines().rev().take(12).collect();
+    let last: Vec<&str> = last.into_iter().rev().collect();
+    ensure!(output.status.success(), "{command:?} exits with {}: {stdout}{}", output.status, last.join("\n"));
     Ok(stdout.into_owned())
 }
