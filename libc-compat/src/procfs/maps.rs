@@ -79,6 +79,7 @@ mod tests {
             accounted: true,
             stack: false,
             no_reserve: false,
+            huge: mm::HugePolicy::Default,
         }
     }
 

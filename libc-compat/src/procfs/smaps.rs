@@ -7,7 +7,7 @@ use core::{fmt::Write, ops::Range};
 
 use fs::FsResult;
 use mm::space::Residence;
-use mm::{AreaInfo, Protection, Sharing};
+use mm::{AreaInfo, HugePolicy, Protection, Sharing};
 
 use super::maps;
 
@@ -135,6 +135,8 @@ fn flags(out: &mut String, area: &AreaInfo) {
         (area.name == Some("[stack]"), "gd"),
         (area.accounted, "ac"),
         (area.no_reserve, "nr"),
+        (area.huge == HugePolicy::Always, "hg"),
+        (area.huge == HugePolicy::Never && !area.stack, "nh"),
     ] {
         if set {
             out.push_str(name);
@@ -165,6 +167,7 @@ mod tests {
             accounted: true,
             stack: false,
             no_reserve: false,
+            huge: HugePolicy::Always,
         }];
         let ours = String::from_utf8(rollup(&areas, |_| Residence::default())).unwrap();
         let host = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap();
@@ -176,6 +179,6 @@ mod tests {
         let smaps = String::from_utf8(render(&areas, |_| Residence::default()).unwrap()).unwrap();
         assert!(smaps.starts_with("00001000-00003000 r--p"));
         assert!(smaps.contains("\nSize:                  8 kB\nKernelPageSize:        4 kB\n"));
-        assert!(smaps.ends_with("\nTHPeligible:    0\nVmFlags: rd mr mw me ac \n"));
+        assert!(smaps.ends_with("\nTHPeligible:    0\nVmFlags: rd mr mw me ac hg \n"));
     }
 }

@@ -1,5 +1,5 @@
 //! What can be asked about areas.
-use super::request::{Protection, Sharing};
+use super::request::{HugePolicy, Protection, Sharing};
 use crate::backing::Backing;
 use alloc::{string::String, sync::Arc};
 
@@ -26,6 +26,8 @@ pub struct AreaInfo {
     pub stack: bool,
     /// Mapped without reserving swap space.
     pub no_reserve: bool,
+    /// What was asked for about 2 MiB pages.
+    pub huge: HugePolicy,
 }
 
 impl AreaInfo {

@@ -124,6 +124,7 @@ fn info(start: u64, area: &Area) -> AreaInfo {
         accounted: area.accounted,
         stack: area.stack,
         no_reserve: area.no_reserve,
+        huge: area.huge,
     }
 }
 
