@@ -52,6 +52,7 @@ impl AddressSpace {
         holes(state, &range)
     }
 
+    #[cold]
     fn set_huge_policy(&self, range: Range<u64>, huge: HugePolicy) -> Result<(), MapError> {
         let state = &mut *self.state.write();
         if state.tree.len() + 2 > state.limits.areas {
@@ -72,6 +73,7 @@ impl AddressSpace {
     }
 
     /// As far as the first hole or the first area that allows nothing of `needed`.
+    #[cold]
     fn populate_checked(&self, range: Range<u64>, access: Access, needed: Protection) -> Result<(), MapError> {
         let (until, refused) = self.first_refusal(&range, needed);
         self.populate(range.start..until, access).map_err(refusal)?;
@@ -79,6 +81,7 @@ impl AddressSpace {
     }
 
     /// What mlock(2) does at once, unless there is a hole: private pages that may be written get their copies, as by a write.
+    #[cold]
     fn bring_in(&self, range: Range<u64>) -> Result<(), MapError> {
         holes(&self.state.read(), &range)?;
         let (until, refused) = self.first_refusal(&range, Protection::all());
@@ -107,6 +110,7 @@ impl AddressSpace {
         if at < range.end { (at, Err(MapError::NotMapped)) } else { (range.end, Ok(())) }
     }
 
+    #[cold]
     fn punch(&self, range: Range<u64>) -> Result<(), MapError> {
         // Memory without an object, or an object that may not be written through this area, ends it there.
         let refusal = {

@@ -19,9 +19,11 @@ pub(super) fn in_guest(load: &Load<'_>, cuts: &[Cut], problems: &mut Vec<String>
 }
 
 /// One machine that mounts all of `cuts`, reads every file, and unmounts; then Linux's own JVM restarts the program on each
-/// volume's files, which it must read as the machine did. A restart of minutes under emulation takes seconds there.
-pub(super) fn on_linux(load: &Load<'_>, cuts: &[Cut], dir: &Path, problems: &mut Vec<String>) -> Result<()> {
-    let Some(said) = run_in_guest(load, cuts, "contents", problems)? else { return Ok(()) };
+/// volume's files, which it must read as the machine did. A restart of minutes under emulation takes seconds there. How many
+/// restarts needed [`Load::mend`].
+pub(super) fn on_linux(load: &Load<'_>, cuts: &[Cut], dir: &Path, problems: &mut Vec<String>) -> Result<usize> {
+    let Some(said) = run_in_guest(load, cuts, "contents", problems)? else { return Ok(0) };
+    let mut mended = 0;
     let make = load.on_linux.as_ref().context("no command for Linux")?;
     for (contents, cut) in said.iter().zip(cuts) {
         let files = dir.join("files");
@@ -36,13 +38,20 @@ pub(super) fn on_linux(load: &Load<'_>, cuts: &[Cut], dir: &Path, problems: &mut
                 read.trim()
             ));
         }
-        match run(&mut make(&files, &["check"])) {
+        let mut checked = run(&mut make(&files, &["check"]));
+        if let (Err(_), Some(mend)) = (&checked, load.mend)
+            && mend(&files)?
+        {
+            mended += 1;
+            checked = run(&mut make(&files, &["check"]));
+        }
+        match checked {
             Ok(said) => judge(load, said.trim(), cut, problems)?,
             Err(error) => problems.push(format!("{}: {error:#}", cut.what)),
         }
         fs::remove_dir_all(&files)?;
     }
-    Ok(())
+    Ok(mended)
 }
 
 /// What the program says in a machine with all of `cuts`, a line for each; `e2fsck -n` must like the disks afterwards.

@@ -128,6 +128,7 @@ impl AddressSpace {
     }
 
     /// Faults every page of a range in.
+    #[inline(never)]
     pub(super) fn populate(&self, range: Range<u64>, access: Access) -> Result<(), FaultError> {
         let mut addr = range.start;
         while addr < range.end {
