@@ -47,6 +47,8 @@ pub struct CpuFeatures {
     pub cpuid_1_edx: u32,
     /// Runs under KVM.
     pub kvm: bool,
+    /// Runs in QEMU's own emulation, whose vCPUs may take turns in one thread.
+    pub emulated: bool,
 }
 
 /// What this machine's processor offers.

@@ -3,6 +3,7 @@
 use super::cpu::{CPUS, IDLE, NEVER};
 use super::place;
 use super::switch::running;
+use crate::policy::SLICE_NS;
 use crate::{CpuSet, timer};
 use core::sync::atomic::Ordering;
 use hal::context::WorkFlags;
@@ -17,6 +18,14 @@ pub(crate) fn program_timer(deadline_ns: u64) {
     if deadline_ns < programmed_ns.load(Ordering::Relaxed) {
         programmed_ns.store(deadline_ns, Ordering::Relaxed);
         clock::set_deadline(Some(deadline_ns));
+    }
+}
+
+/// A thread runs alone on this vCPU. Where an emulator has one thread for all vCPUs (QEMU's, up to 0.1 s for one that is not
+/// interrupted), others wait for it: an interrupt ends the vCPU's turn after a slice.
+pub(super) fn end_turn_later(now_ns: u64) {
+    if cpu::count() > 1 && cpu::features().emulated {
+        program_timer(now_ns + SLICE_NS);
     }
 }
 
@@ -38,6 +47,9 @@ pub(crate) fn timer_interrupt() {
     let preempt = now_ns >= hand_over_end_ns && shared.queue.first_preempts(now_ns);
     drop(shared);
     if !waiting {
+        if !cpu.is_idle_thread(running()) {
+            end_turn_later(now_ns);
+        }
         return;
     }
     if over {

@@ -4,7 +4,7 @@ use super::pio;
 use crate::cpu::CpuFeatures;
 use crate::sync::Once;
 use core::arch::asm;
-use raw_cpuid::{CpuId, CpuIdReaderNative};
+use raw_cpuid::{CpuId, CpuIdReaderNative, Hypervisor};
 
 static FEATURES: Once<CpuFeatures> = Once::new();
 
@@ -29,6 +29,7 @@ fn read() -> CpuFeatures {
         xcr0 |= 0b1110_0000;
     }
     let has = |test: fn(&raw_cpuid::FeatureInfo) -> bool| basic.as_ref().is_some_and(test);
+    let host = cpuid.get_hypervisor_info().map(|info| info.identify());
     CpuFeatures {
         xcr0,
         xsave_size: xsave_size(xcr0),
@@ -39,7 +40,8 @@ fn read() -> CpuFeatures {
         rdseed: extended.as_ref().is_some_and(|info| info.has_rdseed()),
         fsgsbase: extended.as_ref().is_some_and(|info| info.has_fsgsbase()),
         cpuid_1_edx: raw_cpuid::native_cpuid::cpuid_count(1, 0).edx,
-        kvm: cpuid.get_hypervisor_info().is_some_and(|info| info.identify() == raw_cpuid::Hypervisor::KVM),
+        kvm: host == Some(Hypervisor::KVM),
+        emulated: host == Some(Hypervisor::QEMU),
     }
 }
 
