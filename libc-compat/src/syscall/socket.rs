@@ -13,7 +13,7 @@ use crate::netlink;
 use crate::unsupported;
 use address::{read_address, write_address};
 use alloc::sync::Arc;
-use fs::{Blocking, FollowLast, OpenFile, StatusFlags};
+use fs::{Blocking, OpenFile, StatusFlags};
 use linux_raw_sys::{general as linux, net as codes};
 use net::inet::tcp::TcpSocket;
 use net::inet::udp::UdpSocket;
