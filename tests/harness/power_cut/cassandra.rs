@@ -63,7 +63,7 @@ impl Cassandra {
             together: 1,
             cuts_start: false,
             on_linux: Some(on_linux),
-            mend: Some(mend),
+            stumbles_over: Some(unfinished),
         })
     }
 
@@ -85,10 +85,10 @@ impl Cassandra {
 
 /// Cassandra 5.0.5 calls fsync(2) for a transaction's log before it writes to it: `FileUtils.write` forces the channel while the bytes
 /// are still in a BufferedWriter (`strace` of `FileUtils.appendAndSync` on Linux: openat, fsync, write). After a power cut such a log can be empty on
-/// any file system; Cassandra then takes the transaction's files for whole and does not start. This takes away what the log would have named:
-/// SSTables without a table of contents, which is written last. Their rows are in the commit log.
-fn mend(data: &Path) -> Result<bool> {
-    let mut is_there = false;
+/// any file system; Cassandra then takes the transaction's files for whole and does not start. These are that log, and what it would have
+/// named: SSTables without a table of contents, which is written last. Their rows are in the commit log.
+fn unfinished(data: &Path) -> Result<Vec<PathBuf>> {
+    let mut unfinished = Vec::new();
     for keyspace in fs::read_dir(data.join("sstables"))? {
         for table in fs::read_dir(keyspace?.path())? {
             let table = table?.path();
@@ -102,18 +102,17 @@ fn mend(data: &Path) -> Result<bool> {
             if !files.iter().any(|(name, len)| is_log(name) && *len == 0) {
                 continue;
             }
-            is_there = true;
-            for (name, _) in &files {
-                // "nb-1-big-Data.db"
-                let whole = name.rsplit_once('-').map(|(stem, _)| format!("{stem}-TOC.txt"));
-                let is_whole = whole.is_some_and(|whole| files.iter().any(|(other, len)| *other == whole && *len > 0));
-                if is_log(name) || name.starts_with("nb-") && !is_whole {
-                    fs::remove_file(table.join(name))?;
-                }
-            }
+            // "nb-1-big-Data.db"
+            let is_whole = |name: &str| {
+                let contents = name.rsplit_once('-').map(|(stem, _)| format!("{stem}-TOC.txt"));
+                files.iter().any(|(other, len)| Some(other) == contents.as_ref() && *len > 0)
+            };
+            let names = files.iter().map(|(name, _)| name);
+            let names = names.filter(|name| is_log(name) || name.starts_with("nb-") && !is_whole(name));
+            unfinished.extend(names.map(|name| table.join(name)));
         }
     }
-    Ok(is_there)
+    Ok(unfinished)
 }
 
 /// Writes the example's configuration for a node alone to `conf`, with its files in [`DIRECTORY`].

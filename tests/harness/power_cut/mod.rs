@@ -72,12 +72,15 @@ struct Load<'a> {
     cuts_start: bool,
     /// How Linux's own JVM runs the program on files in a directory of its own.
     on_linux: Option<OnLinux<'a>>,
-    /// Takes away what a known fault of the program's leaves in its directory; false if there is nothing of it. For Linux only.
-    mend: Option<fn(&Path) -> Result<bool>>,
+    /// The files in its directory that a known fault of the program's makes it stumble over after a cut. For Linux only.
+    stumbles_over: Option<Look>,
 }
 
 /// The command for these words, which ends with the directory of the data: there the guest had what is now in the path.
 type OnLinux<'a> = Box<dyn Fn(&Path, &[&str]) -> Command + 'a>;
+
+/// Looks for files in a directory.
+type Look = fn(&Path) -> Result<Vec<PathBuf>>;
 
 /// A disk as a cut left it.
 struct Cut {
@@ -167,7 +170,7 @@ fn native<'a>(built: &'a Built, guest: &Guest, extent: Extent) -> Result<Load<'a
         together: TOGETHER,
         cuts_start: true,
         on_linux: None,
-        mend: None,
+        stumbles_over: None,
     })
 }
 
@@ -192,7 +195,7 @@ fn database<'a>(kind: &'a str, databases: &'a Databases, jdk: &'a Jdk, extent: E
         together: TOGETHER,
         cuts_start,
         on_linux: None,
-        mend: None,
+        stumbles_over: None,
     })
 }
 

@@ -20,7 +20,7 @@ pub(super) fn in_guest(load: &Load<'_>, cuts: &[Cut], problems: &mut Vec<String>
 
 /// One machine that mounts all of `cuts`, reads every file, and unmounts; then Linux's own JVM restarts the program on each
 /// volume's files, which it must read as the machine did. A restart of minutes under emulation takes seconds there. How many
-/// restarts needed [`Load::mend`].
+/// restarts needed that [`Load::stumbles_over`] was taken away.
 pub(super) fn on_linux(load: &Load<'_>, cuts: &[Cut], dir: &Path, problems: &mut Vec<String>) -> Result<usize> {
     let Some(said) = run_in_guest(load, cuts, "contents", problems)? else { return Ok(0) };
     let mut mended = 0;
@@ -38,11 +38,14 @@ pub(super) fn on_linux(load: &Load<'_>, cuts: &[Cut], dir: &Path, problems: &mut
                 read.trim()
             ));
         }
+        // Before the program starts, which may take some of them away itself.
+        let known = load.stumbles_over.map_or(Ok(Vec::new()), |known| known(&files))?;
         let mut checked = run(&mut make(&files, &["check"]));
-        if let (Err(_), Some(mend)) = (&checked, load.mend)
-            && mend(&files)?
-        {
+        if checked.is_err() && !known.is_empty() {
             mended += 1;
+            for file in known.iter().filter(|file| file.exists()) {
+                fs::remove_file(file)?;
+            }
             checked = run(&mut make(&files, &["check"]));
         }
         match checked {
