@@ -14,7 +14,7 @@ pub fn h2(classes: &Path) -> Result<()> {
     run(mvn.arg(format!("-DoutputDirectory={}", classes.display())))
 }
 
-/// Cassandra in a folder of its own: the example's jars and configuration for a node alone, and the load's class.
+/// Cassandra in a folder of its own: the example's jars and configuration for a node alone, and the load, which uses `classes`.
 pub fn cassandra(classes: &Path) -> Result<()> {
     let project = Path::new(env!("CARGO_MANIFEST_DIR"));
     let example = project.join("../examples/cassandra");
@@ -31,7 +31,8 @@ pub fn cassandra(classes: &Path) -> Result<()> {
     // Its standard output is the figures alone.
     fs::copy(load.join("logback.xml"), conf.join("logback.xml"))?;
     let mut javac = Command::new("javac");
-    javac.args(["-nowarn", "-proc:none", "-cp"]).arg(jars.join("*")).arg("-d").arg(&folder);
+    let path = format!("{}:{}/*", classes.display(), jars.display());
+    javac.args(["-nowarn", "-proc:none", "-cp", &path]).arg("-d").arg(&folder);
     run(javac.arg(load.join("CassandraLoad.java")))
 }
 

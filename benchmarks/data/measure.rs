@@ -89,7 +89,7 @@ fn java(load: &Load, pause: u32) -> Program {
     };
     let path = match load.name {
         Name::Files | Name::H2 => format!("/classes:/classes/{H2_JAR}"),
-        Name::Cassandra => format!("{folder}/conf:{folder}:{folder}/jars/*"),
+        Name::Cassandra => format!("{folder}/conf:{folder}:/classes:{folder}/jars/*"),
     };
     let words = ["-cp", &path, load.class, VOLUME].map(String::from);
     Program::Java(options.into_iter().chain(words).chain([pause.to_string()]).collect())

@@ -1,7 +1,6 @@
 import java.util.Arrays;
 import java.util.Random;
 import java.util.concurrent.atomic.AtomicInteger;
-import java.util.concurrent.atomic.AtomicReference;
 import org.apache.cassandra.cql3.QueryProcessor;
 import org.apache.cassandra.cql3.UntypedResultSet;
 import org.apache.cassandra.db.ConsistencyLevel;
@@ -20,10 +19,9 @@ public final class CassandraLoad {
     }
 
     static final AtomicInteger NEXT = new AtomicInteger();
-    static int pause;
 
     public static void main(String[] args) throws Exception {
-        pause = Integer.parseInt(args[1]);
+        Clients.pause = Integer.parseInt(args[1]);
         new CassandraDaemon().activate();
         System.out.println("data serving");
         execute("CREATE KEYSPACE load WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}");
@@ -63,48 +61,10 @@ public final class CassandraLoad {
         }
     }
 
-    static void measure(String name, int clients, int operations, Statement statement) throws Exception {
-        // A quarter of it before: what the compiler does is not the operation's.
-        run(clients, operations / 4, statement);
-        Thread.sleep(4L * pause);
-        System.out.println("data begin " + name);
-        Thread.sleep(pause);
-        long start = System.nanoTime();
-        long[] times = run(clients, operations, statement);
-        long time = System.nanoTime() - start;
-        Arrays.sort(times);
-        System.out.println("data end " + name + " " + operations + " " + time + " " + times[(int) (times.length * 0.99)]);
-        Thread.sleep(pause);
-    }
-
-    /** So many operations by all clients together; the time of each. */
-    static long[] run(int clients, int operations, Statement statement) throws InterruptedException {
-        long[] times = new long[operations];
-        AtomicInteger next = new AtomicInteger();
-        AtomicReference<RuntimeException> failed = new AtomicReference<>();
-        Thread[] threads = new Thread[clients];
-        for (int at = 0; at < clients; at++) {
-            Random random = new Random(at);
-            threads[at] = new Thread(() -> {
-                try {
-                    for (int number = next.getAndIncrement(); number < operations; number = next.getAndIncrement()) {
-                        long start = System.nanoTime();
-                        statement.run(random, number);
-                        times[number] = System.nanoTime() - start;
-                    }
-                } catch (RuntimeException error) {
-                    failed.set(error);
-                }
-            });
-            threads[at].start();
-        }
-        for (Thread thread : threads) {
-            thread.join();
-        }
-        if (failed.get() != null) {
-            throw new IllegalStateException("a client failed", failed.get());
-        }
-        return times;
+    static void measure(String name, int count, int operations, Statement statement) throws Exception {
+        Random[] randoms = new Random[count];
+        Arrays.setAll(randoms, Random::new);
+        Clients.measure(name, count, operations, (client, number) -> statement.run(randoms[client], number));
     }
 
     private CassandraLoad() {

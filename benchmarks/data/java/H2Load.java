@@ -4,9 +4,7 @@ import java.sql.DriverManager;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
-import java.util.Arrays;
 import java.util.Random;
-import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 
@@ -70,11 +68,10 @@ public final class H2Load {
     static final AtomicInteger NEXT = new AtomicInteger();
     static final AtomicLong sum = new AtomicLong();
     static String url;
-    static int pause;
 
     public static void main(String[] args) throws Exception {
         url = "jdbc:h2:file:" + Path.of(args[0]).resolve("h2");
-        pause = args.length > 1 ? Integer.parseInt(args[1]) : 0;
+        Clients.pause = args.length > 1 ? Integer.parseInt(args[1]) : 0;
         try (Client first = new Client(prepared(), 1)) {
             for (int row = 0; row < ROWS; row++) {
                 first.insert(row);
@@ -102,51 +99,10 @@ public final class H2Load {
         for (int at = 0; at < count; at++) {
             clients[at] = new Client(url, at);
         }
-        // A quarter of it before: what the compiler does is not the operation's.
-        run(clients, operations / 4, statement);
-        Thread.sleep(4L * pause);
-        System.out.println("data begin " + name);
-        Thread.sleep(pause);
-        long start = System.nanoTime();
-        long[] times = run(clients, operations, statement);
-        long time = System.nanoTime() - start;
-        Arrays.sort(times);
-        System.out.println("data end " + name + " " + operations + " " + time + " " + times[(int) (times.length * 0.99)]);
-        Thread.sleep(pause);
+        Clients.measure(name, count, operations, (client, number) -> statement.run(clients[client], number));
         for (Client client : clients) {
             client.close();
         }
-    }
-
-    /** So many operations by all clients together; the time of each. */
-    static long[] run(Client[] clients, int operations, Statement statement) throws InterruptedException {
-        long[] times = new long[operations];
-        AtomicInteger next = new AtomicInteger();
-        CountDownLatch failed = new CountDownLatch(1);
-        Thread[] threads = new Thread[clients.length];
-        for (int at = 0; at < threads.length; at++) {
-            Client client = clients[at];
-            threads[at] = new Thread(() -> {
-                try {
-                    for (int number = next.getAndIncrement(); number < operations; number = next.getAndIncrement()) {
-                        long start = System.nanoTime();
-                        statement.run(client, number);
-                        times[number] = System.nanoTime() - start;
-                    }
-                } catch (SQLException error) {
-                    error.printStackTrace();
-                    failed.countDown();
-                }
-            });
-            threads[at].start();
-        }
-        for (Thread thread : threads) {
-            thread.join();
-        }
-        if (failed.getCount() == 0) {
-            throw new IllegalStateException("a client failed");
-        }
-        return times;
     }
 
     private H2Load() {

@@ -85,13 +85,15 @@ impl AddressSpace {
     fn bring_in(&self, range: Range<u64>) -> Result<(), MapError> {
         holes(&self.state.read(), &range)?;
         let (until, refused) = self.first_refusal(&range, Protection::all());
-        let piece = |(start, area): (u64, &Area)| {
+        let mut at = range.start;
+        while at < until {
+            let state = self.state.read();
+            let Some((_, area)) = state.tree.overlapping(at..until).next() else { break };
             let write = area.sharing == Sharing::Private && area.prot.contains(Protection::WRITE);
-            (start.max(range.start)..area.end.min(until), Access { write, fetch: false })
-        };
-        let pieces: Vec<_> = self.state.read().tree.overlapping(range.start..until).map(piece).collect();
-        for (piece, access) in pieces {
-            self.populate(piece, access).map_err(refusal)?;
+            let end = area.end.min(until);
+            drop(state);
+            self.populate(at..end, Access { write, fetch: false }).map_err(refusal)?;
+            at = end;
         }
         refused
     }

@@ -100,8 +100,8 @@ int is_nameless(int fd) {
     struct stat status;
     return !fstat(fd, &status) && (status.st_mode & S_IFMT) == 0;
 }
-/* An empty packet that nobody took was a reset when its end closed; newer kernels than 6.1 take it for read.
- */
+/* An empty packet that nobody took was a reset when its end closed; newer kernels than 6.1 take it for
+ * read. */
 int is_sequenced(int fd) {
     int type = 0;
     socklen_t length = sizeof type;
