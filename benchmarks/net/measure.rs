@@ -23,6 +23,9 @@ const QUIET: usize = 3;
 const QUIET_RATIO: f64 = 1.05;
 const QUIET_WITHIN: usize = 25;
 
+/// Seconds of wrk before the first that count: by then Java's compiler, which takes vCPUs from the server, is mostly done.
+const WRK_WARM_UP_S: u32 = 40;
+
 /// A server: its class, and its name for the report.
 pub struct Server {
     /// The class.
@@ -195,8 +198,7 @@ pub fn wrk(systems: &Systems, side: Side, server: &Server, way: Way<'_>, seconds
     let (_run, door) = start(systems, side, server, way, false)?;
     let Door::Host(address) = door else { anyhow::bail!("wrk uses this computer's own TCP") };
     Clients::connect(&door, 16)?.ask(server.warm_up / 16)?;
-    let mut samples = Samples::new();
-    for connections in crate::CONNECTIONS {
+    let ask = |connections: usize, seconds: u32| -> Result<(f64, f64)> {
         let threads = connections.min(2);
         let output = Command::new("wrk")
             .args(["--latency", "-t", &threads.to_string(), "-c", &connections.to_string()])
@@ -204,7 +206,12 @@ pub fn wrk(systems: &Systems, side: Side, server: &Server, way: Way<'_>, seconds
             .output()
             .context("cannot start wrk (Debian's package wrk)")?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let (rate, p99) = wrk_figures(&text).with_context(|| format!("wrk said {text:?}"))?;
+        wrk_figures(&text).with_context(|| format!("wrk said {text:?}"))
+    };
+    ask(16, WRK_WARM_UP_S)?;
+    let mut samples = Samples::new();
+    for connections in crate::CONNECTIONS {
+        let (rate, p99) = ask(connections, seconds)?;
         samples.insert(format!("rate_{connections}"), vec![rate]);
         samples.insert(format!("p99_{connections}"), vec![p99]);
     }

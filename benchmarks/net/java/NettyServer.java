@@ -34,6 +34,12 @@ public class NettyServer {
         public void channelReadComplete(ChannelHandlerContext context) {
             context.flush();
         }
+
+        /** wrk resets its connections at its end: a report of each, with its trace, would be what is measured next. */
+        @Override
+        public void exceptionCaught(ChannelHandlerContext context, Throwable cause) {
+            context.close();
+        }
     }
 
     public static void main(String[] args) throws InterruptedException {

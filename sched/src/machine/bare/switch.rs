@@ -108,8 +108,9 @@ pub(super) fn schedule(leave: Leave) {
 
     if let Some(end_ns) = slice_end_ns {
         tick::program_timer(end_ns);
-    } else if !next_is_idle {
-        tick::end_turn_later(now_ns);
+    }
+    if !next_is_idle {
+        tick::end_turn_later();
     }
     if prev_is_idle && !next_is_idle {
         IDLE.fetch_and(!(1 << id), Ordering::Relaxed);
