@@ -31,10 +31,12 @@ pub fn interrupt_ends(is_urgent: bool) {
     }
 }
 
-/// At the end of the timer's interrupt, as [`interrupt_ends`]; also ends this vCPU's own turn after `slice_ns`.
-pub fn tick(slice_ns: u64, is_urgent: bool) {
+/// At the end of the timer's interrupt, as [`interrupt_ends`]; also ends this vCPU's own turn after `slice_ns`. `idle` has a bit for each
+/// vCPU that has nothing to do.
+pub fn tick(slice_ns: u64, idle: u64, is_urgent: bool) {
     if are_taken() && OWNER.load(Relaxed) == cpu::id() && clock::now_ns() >= SINCE_NS.load(Relaxed) + slice_ns {
-        begin(if cpu::count() == 2 { 1 - cpu::id() } else { NOBODY });
+        let mut others = (1..cpu::count()).map(|step| (cpu::id() + step) % cpu::count());
+        begin(others.find(|&other| idle & 1 << other == 0).unwrap_or(cpu::id()));
         pass();
     } else {
         interrupt_ends(is_urgent);
