@@ -3,7 +3,6 @@
 use super::cpu::{CPUS, IDLE, NEVER};
 use super::place;
 use super::switch::running;
-use crate::policy::SLICE_NS;
 use crate::{CpuSet, timer};
 use core::sync::atomic::Ordering;
 use hal::context::WorkFlags;
