@@ -37,7 +37,6 @@ pub mod random;
 pub mod stack;
 pub mod sync;
 pub mod trap;
-pub mod turn;
 pub mod user;
 pub mod watchdog;
 

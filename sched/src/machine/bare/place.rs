@@ -67,11 +67,6 @@ fn choose(thread: &Thread, waker: &Thread, me: usize) -> (usize, bool) {
     {
         return (me, true);
     }
-    // An interrupt that ended this vCPU's idling woke the thread: to wake another vCPU as well costs a virtual machine more than
-    // cold caches do.
-    if waker_is_idle && thread.may_run_on(me) && claim(me) {
-        return (me, false);
-    }
     if thread.may_run_on(last) && claim(last) {
         return (last, false);
     }

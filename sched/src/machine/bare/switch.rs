@@ -108,9 +108,8 @@ pub(super) fn schedule(leave: Leave) {
 
     if let Some(end_ns) = slice_end_ns {
         tick::program_timer(end_ns);
-    }
-    if !next_is_idle {
-        tick::end_turn_later();
+    } else if !next_is_idle {
+        tick::end_turn_later(now_ns);
     }
     if prev_is_idle && !next_is_idle {
         IDLE.fetch_and(!(1 << id), Ordering::Relaxed);

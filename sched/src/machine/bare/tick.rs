@@ -3,11 +3,12 @@
 use super::cpu::{CPUS, IDLE, NEVER};
 use super::place;
 use super::switch::running;
+use crate::policy::SLICE_NS;
 use crate::{CpuSet, timer};
 use core::sync::atomic::Ordering;
 use hal::context::WorkFlags;
 use hal::irq::IrqGuard;
-use hal::{clock, cpu, turn};
+use hal::{clock, cpu};
 
 /// Sees to it that this vCPU's timer fires at `deadline_ns` or before. Setting the hardware is what costs, so a deadline
 /// later than the one it is set to waits until that fires.
@@ -20,13 +21,11 @@ pub(crate) fn program_timer(deadline_ns: u64) {
     }
 }
 
-/// How long a vCPU keeps its turn where they take turns: who answers requests waits for that at times, and a change costs some 0.1 ms.
-const TURN_NS: u64 = 2_000_000;
-
-/// A thread runs on this vCPU: where vCPUs take turns, an interrupt ends this one's.
-pub(super) fn end_turn_later() {
-    if turn::are_taken() {
-        program_timer(clock::now_ns() + TURN_NS);
+/// A thread runs alone on this vCPU. Where an emulator has one thread for all vCPUs (QEMU's, up to 0.1 s for one that is not
+/// interrupted), others wait for it: an interrupt ends the vCPU's turn after a slice.
+pub(super) fn end_turn_later(now_ns: u64) {
+    if cpu::count() > 1 && cpu::features().emulated {
+        program_timer(now_ns + SLICE_NS);
     }
 }
 
@@ -47,6 +46,12 @@ pub(crate) fn timer_interrupt() {
     // A waker that did not block after all: see `place::enqueue` and `RunQueue::arrive`.
     let preempt = now_ns >= hand_over_end_ns && shared.queue.first_preempts(now_ns);
     drop(shared);
+    if !waiting {
+        if !cpu.is_idle_thread(running()) {
+            end_turn_later(now_ns);
+        }
+        return;
+    }
     if over {
         running().work_flags().set(WorkFlags::RESCHED);
         if cpu::count() > 1 {
@@ -57,17 +62,13 @@ pub(crate) fn timer_interrupt() {
     } else if let Some(end_ns) = slice_end_ns {
         program_timer(end_ns);
     }
-    if waiting && cpu::count() > 1 && IDLE.load(Ordering::Relaxed) != 0 {
+    if cpu::count() > 1 && IDLE.load(Ordering::Relaxed) != 0 {
         if now_ns < hand_over_end_ns {
             program_timer(hand_over_end_ns);
         } else {
             // The waker did not block after all.
             place::offer(me, CpuSet::ALL);
         }
-    }
-    if !cpu.is_idle_thread(running()) {
-        turn::tick(TURN_NS, IDLE.load(Ordering::Relaxed), preempt && !over);
-        end_turn_later();
     }
 }
 

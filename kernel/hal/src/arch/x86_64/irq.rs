@@ -53,7 +53,6 @@ pub unsafe fn irq_enable() {
 
 /// Sleeps until an interrupt. STI takes effect after the next instruction, so none is lost before HLT.
 pub fn wait_for_interrupt() {
-    crate::turn::idle();
     // SAFETY: the caller has masked interrupts and holds no lock.
     unsafe { asm!("sti", "hlt", "cli", options(nostack)) };
 }

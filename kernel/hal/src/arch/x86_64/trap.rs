@@ -3,7 +3,6 @@
 use super::{apic, cpu_local, irq};
 use crate::context::WorkFlags;
 use crate::trap::{Fault, FaultOutcome, RFLAGS_IF, TrapFrame, hooks};
-use crate::turn;
 use core::arch::{asm, global_asm};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicPtr, Ordering};
@@ -131,7 +130,6 @@ extern "C" fn hal_trap(frame: &mut TrapFrame) {
         fault(frame, interruptible);
     } else {
         irq::dispatch(frame.vector as u8);
-        turn::interrupt_ends(current_flags().any(WorkFlags::RESCHED));
     }
     if from_app {
         hal_return_work(frame);
