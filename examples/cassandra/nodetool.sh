@@ -3,4 +3,7 @@
 #   JMX=7199       as for run.sh
 . "$(dirname "$0")/../common.sh"
 jars
-exec "${bin}java" -Xmx128m -cp "$cache/jars/*" org.apache.cassandra.tools.NodeTool -h 127.0.0.1 -p "${JMX:-7199}" "$@"
+# It reaches into the same packages of the JDK as the node.
+grep '^--add' "$here/conf/jvm.options" >"$cache/nodetool.options"
+exec "${bin}java" "@$cache/nodetool.options" -Xmx128m -cp "$here/conf:$cache/jars/*" org.apache.cassandra.tools.NodeTool \
+    -h 127.0.0.1 -p "${JMX:-7199}" "$@"
