@@ -23,7 +23,8 @@ const QUIET: usize = 3;
 const QUIET_RATIO: f64 = 1.05;
 const QUIET_WITHIN: usize = 25;
 
-/// Seconds of wrk before the first that count: by then Java's compiler, which takes vCPUs from the server, is mostly done.
+/// Seconds of wrk, with 16 connections, before the first that count: Java's compiler takes vCPUs from the server meanwhile. (Netty's code
+/// keeps it busy for longer.)
 const WRK_WARM_UP_S: u32 = 40;
 
 /// A server: its class, and its name for the report.
