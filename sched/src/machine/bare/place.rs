@@ -173,7 +173,7 @@ fn enqueue(target: usize, me: usize, thread: &Thread, why: Why, hand_over: bool,
                 tick::program_timer(now_ns + SLICE_NS);
             }
         }
-        Effect::ArmSlice(end_ns) if target == me => tick::program_timer(end_ns),
+        Effect::ArmSlice(end_ns) if target == me => tick::end_slice_at(end_ns),
         Effect::Preempt | Effect::ArmSlice(_) => poke(target),
     }
     if !busy || cpu::count() == 1 {

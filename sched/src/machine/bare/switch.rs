@@ -107,7 +107,7 @@ pub(super) fn schedule(leave: Leave) {
     drop(shared);
 
     if let Some(end_ns) = slice_end_ns {
-        tick::program_timer(end_ns);
+        tick::end_slice_at(end_ns);
     } else if !next_is_idle {
         tick::end_turn_later(now_ns);
     }

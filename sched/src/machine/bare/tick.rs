@@ -3,7 +3,6 @@
 use super::cpu::{CPUS, IDLE, NEVER};
 use super::place;
 use super::switch::running;
-use crate::policy::SLICE_NS;
 use crate::{CpuSet, timer};
 use core::sync::atomic::Ordering;
 use hal::context::WorkFlags;
@@ -21,12 +20,35 @@ pub(crate) fn program_timer(deadline_ns: u64) {
     }
 }
 
-/// A thread runs alone on this vCPU. Where an emulator has one thread for all vCPUs (QEMU's, up to 0.1 s for one that is not
-/// interrupted), others wait for it: an interrupt ends the vCPU's turn after a slice.
+/// Sees to it that the slice that ends at `end_ns` ends then, or a little later.
+pub(super) fn end_slice_at(end_ns: u64) {
+    program_timer(if vcpus_take_turns() { uneven(end_ns) } else { end_ns });
+}
+
+/// A thread runs alone on this vCPU, which others may wait for: an interrupt ends its turn.
 pub(super) fn end_turn_later(now_ns: u64) {
-    if cpu::count() > 1 && cpu::features().emulated {
-        program_timer(now_ns + SLICE_NS);
+    if vcpus_take_turns() {
+        program_timer(uneven(now_ns + TURN_NS));
     }
+}
+
+/// An emulator may have one thread for all vCPUs: QEMU's goes over to the next one at each interrupt of any of them, and
+/// without one after 0.1 s.
+fn vcpus_take_turns() -> bool {
+    cpu::count() > 1 && cpu::features().emulated
+}
+
+/// The shortest turn of a vCPU that takes turns, nanoseconds.
+const TURN_NS: u64 = 2_000_000;
+/// The longest is this much longer.
+const UNEVEN_NS: u64 = 1 << 21;
+
+/// `deadline_ns`, later by up to [`UNEVEN_NS`]. With turns of one length a vCPU whose timer fires just before another's has
+/// only the time between the two, turn after turn.
+fn uneven(deadline_ns: u64) -> u64 {
+    // The clock's low bits, spread over all (Knuth's multiplicative hashing).
+    let spread = deadline_ns.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    deadline_ns + spread % UNEVEN_NS
 }
 
 /// See [`crate::hooks::timer`].
@@ -60,7 +82,7 @@ pub(crate) fn timer_interrupt() {
     } else if preempt {
         running().work_flags().set(WorkFlags::RESCHED);
     } else if let Some(end_ns) = slice_end_ns {
-        program_timer(end_ns);
+        end_slice_at(end_ns);
     }
     if cpu::count() > 1 && IDLE.load(Ordering::Relaxed) != 0 {
         if now_ns < hand_over_end_ns {
@@ -86,7 +108,7 @@ pub(crate) fn reschedule_interrupt() {
     if preempt {
         thread.work_flags().set(WorkFlags::RESCHED);
     } else if let Some(end_ns) = slice_end_ns {
-        program_timer(end_ns);
+        end_slice_at(end_ns);
     }
 }
 
