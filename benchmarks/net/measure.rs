@@ -23,9 +23,10 @@ const QUIET: usize = 3;
 const QUIET_RATIO: f64 = 1.05;
 const QUIET_WITHIN: usize = 25;
 
-/// Seconds of wrk, with 16 connections, before the first that count: Java's compiler takes vCPUs from the server meanwhile. (Netty's code
-/// keeps it busy for longer.)
-const WRK_WARM_UP_S: u32 = 40;
+/// Seconds of wrk, with 16 connections, before the first that count: Java's compiler takes vCPUs from the server meanwhile.
+const WRK_WARM_UP_S: u32 = 30;
+/// Seconds of each load before it counts: another number of connections is another path through the server, which Java compiles anew.
+const WRK_SETTLE_S: u32 = 10;
 
 /// A server: its class, and its name for the report.
 pub struct Server {
@@ -212,6 +213,7 @@ pub fn wrk(systems: &Systems, side: Side, server: &Server, way: Way<'_>, seconds
     ask(16, WRK_WARM_UP_S)?;
     let mut samples = Samples::new();
     for connections in crate::CONNECTIONS {
+        ask(connections, WRK_SETTLE_S)?;
         let (rate, p99) = ask(connections, seconds)?;
         samples.insert(format!("rate_{connections}"), vec![rate]);
         samples.insert(format!("p99_{connections}"), vec![p99]);
