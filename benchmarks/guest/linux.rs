@@ -82,6 +82,10 @@ impl Linux {
         for (name, content) in &self.modules {
             archive.file(&format!("modules/{name}"), content);
         }
+        // The root has none of its own; Cassandra asks for its host's address.
+        archive.directory("own");
+        archive.directory("own/etc");
+        archive.file("own/etc/hosts", b"127.0.0.1 localhost\n");
         archive.file("init", script(root, command, environment).as_bytes());
         archive.finish()
     }
@@ -114,7 +118,7 @@ fn script(root: &Root, command: &[String], environment: &[String]) -> String {
     for module in MODULES.into_iter().chain(further) {
         text += &format!("$b insmod /modules/{module}.ko\n");
     }
-    text += "$b ip link set lo up\n";
+    text += "$b ip link set lo up\n$b hostname localhost\n";
     // As systemd's services have it: ten thousand connections need as many descriptors.
     text += "ulimit -Hn 524288\n";
     if let Some(Addresses { own, gateway }) = &root.network {
@@ -128,7 +132,7 @@ fn script(root: &Root, command: &[String], environment: &[String]) -> String {
     let lower: Vec<String> = (0..layers).map(|index| format!("/layer{index}")).collect();
     match lower.as_slice() {
         [one] => text += &format!("$b mount -o bind {one} /root\n"),
-        all => text += &format!("$b mount -t overlay -o ro,lowerdir={} overlay /root\n", all.join(":")),
+        all => text += &format!("$b mount -t overlay -o ro,lowerdir=/own:{} overlay /root\n", all.join(":")),
     }
     text += "$b mount -t proc proc /root/proc\n$b mount -t sysfs sys /root/sys\n$b mount -o move /dev /root/dev\n";
     text += "$b mount -t tmpfs tmp /root/tmp\n";
