@@ -75,12 +75,13 @@ enum Which {
 
 impl Which {
     fn server(self, jvm: &[String]) -> Server {
-        let (class, text, warm_up) = match self {
-            Which::Nio => ("NioServer", "one-thread NIO server", 30_000),
-            Which::Jdk => ("JdkServer", "JDK HttpServer", 10_000),
-            Which::Netty => ("NettyServer", "Netty", 15_000),
+        let (class, text, warm_up, warm_up_s) = match self {
+            Which::Nio => ("NioServer", "one-thread NIO server", 30_000, 30),
+            Which::Jdk => ("JdkServer", "JDK HttpServer", 10_000, 30),
+            // Java compiles it for a minute, on Linux for more than one.
+            Which::Netty => ("NettyServer", "Netty", 15_000, 120),
         };
-        Server { class, text, warm_up, jvm: jvm.to_vec() }
+        Server { class, text, warm_up, warm_up_s, jvm: jvm.to_vec() }
     }
 }
 

@@ -23,8 +23,6 @@ const QUIET: usize = 3;
 const QUIET_RATIO: f64 = 1.05;
 const QUIET_WITHIN: usize = 25;
 
-/// Seconds of wrk, with 16 connections, before the first that count: Java's compiler takes vCPUs from the server meanwhile.
-const WRK_WARM_UP_S: u32 = 30;
 /// Seconds of each load before it counts: another number of connections is another path through the server, which Java compiles anew.
 const WRK_SETTLE_S: u32 = 10;
 
@@ -36,6 +34,8 @@ pub struct Server {
     pub text: &'static str,
     /// Requests before the first that counts: what runs often is compiled then. Fewer where each takes long.
     pub warm_up: usize,
+    /// Seconds of wrk, with 16 connections, before the first that count: Java's compiler takes vCPUs from the server meanwhile.
+    pub warm_up_s: u32,
     /// More options for Java.
     pub jvm: Vec<String>,
 }
@@ -197,7 +197,7 @@ pub fn loopback(systems: &Systems, side: Side) -> Result<Samples> {
 
 /// Requests a second, and the 99th percentile of their times in milliseconds, at each number of connections.
 pub fn wrk(systems: &Systems, side: Side, server: &Server, way: Way<'_>, seconds: u32) -> Result<Samples> {
-    let (_run, door) = start(systems, side, server, way, false)?;
+    let (run, door) = start(systems, side, server, way, false)?;
     let Door::Host(address) = door else { anyhow::bail!("wrk uses this computer's own TCP") };
     Clients::connect(&door, 16)?.ask(server.warm_up / 16)?;
     let ask = |connections: usize, seconds: u32| -> Result<(f64, f64)> {
@@ -208,9 +208,16 @@ pub fn wrk(systems: &Systems, side: Side, server: &Server, way: Way<'_>, seconds
             .output()
             .context("cannot start wrk (Debian's package wrk)")?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        wrk_figures(&text).with_context(|| format!("wrk said {text:?}"))
+        wrk_figures(&text).with_context(|| {
+            let error = String::from_utf8_lossy(&output.stderr);
+            format!(
+                "wrk with {connections} connections: {:?}, {text:?}, {error:?}; the guest: {}",
+                output.status,
+                run.output()
+            )
+        })
     };
-    ask(16, WRK_WARM_UP_S)?;
+    ask(16, server.warm_up_s)?;
     let mut samples = Samples::new();
     for connections in crate::CONNECTIONS {
         ask(connections, WRK_SETTLE_S)?;
