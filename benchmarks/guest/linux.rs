@@ -205,7 +205,7 @@ mod tests {
         let root = Root { layers: 2, volume: Some("/data"), network: Some(network) };
         let text = script(&root, &["/x/java".into(), "-Dq='1'".into()], &["LANG=C".into()]);
         assert!(text.contains("$b mount -t ext4 /root/dev/vdc /root/data"), "{text}");
-        assert!(text.contains("lowerdir=/layer0:/layer1"), "{text}");
+        assert!(text.contains("lowerdir=/own:/layer0:/layer1 overlay /root"), "{text}");
         assert!(text.contains("$b env -i 'LANG=C' $b chroot /root '/x/java' '-Dq='\\''1'\\'''"), "{text}");
         assert!(text.find("virtio_ring").unwrap() < text.find("virtio_blk").unwrap());
         assert!(text.find("virtio_net").unwrap() < text.find("ip addr add 10.0.2.15/24 dev eth0").unwrap());
