@@ -9,6 +9,11 @@ use hal::context::WorkFlags;
 use hal::irq::IrqGuard;
 use hal::{clock, cpu};
 
+/// The shortest turn of a vCPU that takes turns, nanoseconds.
+const TURN_NS: u64 = 2_000_000;
+/// The longest is this much longer.
+const UNEVEN_NS: u64 = 1 << 21;
+
 /// Sees to it that this vCPU's timer fires at `deadline_ns` or before. Setting the hardware is what costs, so a deadline
 /// later than the one it is set to waits until that fires.
 pub(crate) fn program_timer(deadline_ns: u64) {
@@ -37,11 +42,6 @@ pub(super) fn end_turn_later(now_ns: u64) {
 fn vcpus_take_turns() -> bool {
     cpu::count() > 1 && cpu::features().emulated
 }
-
-/// The shortest turn of a vCPU that takes turns, nanoseconds.
-const TURN_NS: u64 = 2_000_000;
-/// The longest is this much longer.
-const UNEVEN_NS: u64 = 1 << 21;
 
 /// `deadline_ns`, later by up to [`UNEVEN_NS`]. With turns of one length a vCPU whose timer fires just before another's has
 /// only the time between the two, turn after turn.
