@@ -154,7 +154,7 @@ pub fn profile(systems: &Systems, side: Side, server: &Server, way: Way<'_>) -> 
 }
 
 /// Instructions a request of one connection, then while `idle` others are open, in one boot. What comes after those have ended says
-/// nothing: their ends, all at once, leave Java's set of selected keys with a table of 16,384 places, which every select walks through.
+/// nothing: their ends, all at once, seem to leave Java's set of selected keys with a large table, which every select walks through.
 pub fn idle(systems: &Systems, side: Side, server: &Server, way: Way<'_>, idle: usize) -> Result<Samples> {
     let (run, door) = start(systems, side, server, way, true)?;
     let mut monitor = run.monitor()?;
