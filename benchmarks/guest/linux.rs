@@ -82,7 +82,7 @@ impl Linux {
         for (name, content) in &self.modules {
             archive.file(&format!("modules/{name}"), content);
         }
-        // The root has none of its own; Cassandra asks for its host's address.
+        // For programs with a volume: Cassandra asks for its host's address.
         archive.directory("own");
         archive.directory("own/etc");
         archive.file("own/etc/hosts", b"127.0.0.1 localhost\n");
@@ -118,7 +118,7 @@ fn script(root: &Root, command: &[String], environment: &[String]) -> String {
     for module in MODULES.into_iter().chain(further) {
         text += &format!("$b insmod /modules/{module}.ko\n");
     }
-    text += "$b ip link set lo up\n$b hostname localhost\n";
+    text += "$b ip link set lo up\n";
     // As systemd's services have it: ten thousand connections need as many descriptors.
     text += "ulimit -Hn 524288\n";
     if let Some(Addresses { own, gateway }) = &root.network {
@@ -132,11 +132,16 @@ fn script(root: &Root, command: &[String], environment: &[String]) -> String {
     let lower: Vec<String> = (0..layers).map(|index| format!("/layer{index}")).collect();
     match lower.as_slice() {
         [one] => text += &format!("$b mount -o bind {one} /root\n"),
-        all => text += &format!("$b mount -t overlay -o ro,lowerdir=/own:{} overlay /root\n", all.join(":")),
+        all => {
+            // Where it is not needed, Linux neither sets a name nor looks through one more layer: that would be measured too.
+            let own = if root.volume.is_some() { "/own:" } else { "" };
+            text += &format!("$b mount -t overlay -o ro,lowerdir={own}{} overlay /root\n", all.join(":"));
+        }
     }
     text += "$b mount -t proc proc /root/proc\n$b mount -t sysfs sys /root/sys\n$b mount -o move /dev /root/dev\n";
     text += "$b mount -t tmpfs tmp /root/tmp\n";
     if let Some(path) = root.volume {
+        text += "$b hostname localhost\n";
         text += &format!("$b mount -t ext4 /root/dev/vd{} /root{path}\n", disk(layers));
     }
     let quote = |words: &[String]| {
@@ -207,6 +212,8 @@ mod tests {
         assert!(text.contains("$b mount -t ext4 /root/dev/vdc /root/data"), "{text}");
         assert!(text.contains("lowerdir=/own:/layer0:/layer1 overlay /root"), "{text}");
         assert!(text.contains("$b env -i 'LANG=C' $b chroot /root '/x/java' '-Dq='\\''1'\\'''"), "{text}");
+        let plain = script(&Root { layers: 2, volume: None, network: None }, &[], &[]);
+        assert!(plain.contains("lowerdir=/layer0:/layer1 overlay /root") && !plain.contains("hostname"), "{plain}");
         assert!(text.find("virtio_ring").unwrap() < text.find("virtio_blk").unwrap());
         assert!(text.find("virtio_net").unwrap() < text.find("ip addr add 10.0.2.15/24 dev eth0").unwrap());
     }

@@ -135,10 +135,6 @@ impl Host {
         self.left.push(handle);
     }
 
-    pub(crate) fn ending(&self) -> usize {
-        self.left.len()
-    }
-
     pub(crate) fn is_due(&self) -> bool {
         self.due.is_some_and(|due| due <= now())
     }

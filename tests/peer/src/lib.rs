@@ -99,19 +99,6 @@ impl Network {
         Stream::connect(&self.shared, server, buffer, patience)
     }
 
-    /// Waits until every connection that was dropped has ended, at the guest too.
-    pub fn wait_for_ends(&self, patience: Duration) -> Result<()> {
-        let end = Instant::now() + patience;
-        loop {
-            let left = self.shared.lock().ending();
-            if left == 0 {
-                return Ok(());
-            }
-            ensure!(Instant::now() < end, "{left} connections have not ended within {patience:?}");
-            thread::sleep(TICK);
-        }
-    }
-
     /// From now on packets suffer, both ways; `Faults::default()` ends it.
     pub fn set_faults(&self, faults: Faults) {
         self.shared.lock().set_faults(faults);

@@ -82,11 +82,6 @@ impl State {
         self.run(number);
     }
 
-    /// Connections that were left and have not ended.
-    pub(crate) fn ending(&self) -> usize {
-        self.hosts.iter().map(Host::ending).sum()
-    }
-
     /// Lets a host work, and sends what it has to say.
     pub(crate) fn run(&mut self, number: usize) {
         let host = &mut self.hosts[number];
