@@ -45,6 +45,8 @@ enum What {
     GcCount,
     /// Arrays a second of GcLoad with each collector
     Gc,
+    /// How evenly runnable threads share two vCPUs
+    Fair,
 }
 
 /// One case of micro.c: its name there and in the report, the bar for its instructions, whether its faults zero pages.
@@ -95,6 +97,7 @@ fn measure(options: &Options) -> Result<bool> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("micro");
     guest::compile_java(&here.join("java"), shared.path())?;
     guest::compile_c(&here.join("c/micro.c"), shared.path())?;
+    guest::compile_c(&here.join("c/fairness.c"), shared.path())?;
     // Not zeros: those would be a hole, which needs no page cache.
     std::fs::write(shared.path().join("data"), vec![0x5a; 8 << 20])?;
     let systems = Systems::prepare(shared.path(), sides.contains(&Side::Demitasse))?;
@@ -134,6 +137,20 @@ fn measure(options: &Options) -> Result<bool> {
         for collector in COLLECTORS {
             let samples = both(&sides, options.runs, |side| measure::gc(&systems, side, collector))?;
             rows.push(row(&samples, "gc", &format!("GcLoad, {collector}, arrays a second"), Bar::AtLeast(1.0), 0.0));
+        }
+    }
+    if is_wanted(What::Fair) {
+        let samples = both(&sides, options.runs, |side| measure::fairness(&systems, side))?;
+        for (threads, _) in measure::FAIRNESS {
+            for (name, text) in [
+                ("least", "least that one got, of the mean"),
+                ("most", "most that one got, of the mean"),
+                ("jain", "Jain's index"),
+                ("gap", "longest wait for a turn, ms"),
+            ] {
+                let text = format!("{threads} threads that compute, {text}");
+                rows.push(row(&samples, &format!("{name}-{threads}"), &text, Bar::None, 0.0));
+            }
         }
     }
     rows.retain(|row| !row.ours.is_empty() || !row.linux.is_empty());

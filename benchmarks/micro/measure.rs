@@ -75,7 +75,7 @@ impl fmt::Display for Samples {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, samples) in &self.0 {
             for sample in samples {
-                write!(f, "{name} {:.1} ", sample.value)?;
+                write!(f, "{name} {:.2} ", sample.value)?;
             }
         }
         Ok(())
@@ -145,6 +145,15 @@ pub fn gc_count(systems: &Systems, side: Side, collector: &str) -> Result<Sample
 /// Arrays a second of GcLoad on 2 vCPUs.
 pub fn gc(systems: &Systems, side: Side, collector: &str) -> Result<Samples> {
     output(systems, side, &plan(gc_load(collector, ["seconds", "4"]), false))
+}
+
+/// Threads that compute at once on 2 vCPUs, and for how many seconds.
+pub const FAIRNESS: [(u32, u32); 3] = [(2, 5), (4, 5), (2000, 20)];
+
+/// How evenly they ran (fairness.c).
+pub fn fairness(systems: &Systems, side: Side) -> Result<Samples> {
+    let words = FAIRNESS.iter().flat_map(|(threads, seconds)| [threads.to_string(), seconds.to_string()]);
+    output(systems, side, &plan(Program::Native("fairness".into(), words.collect()), false))
 }
 
 #[cfg(test)]

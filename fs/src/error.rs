@@ -4,7 +4,10 @@
 pub type FsResult<T> = Result<T, FsError>;
 
 /// Why an operation was refused. The doc comment is the message; in brackets the errno that it becomes.
+///
+/// As wide as a count: a `FsResult<usize>` then is returned in two registers, not through memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[repr(u64)]
 pub enum FsError {
     /// No such file or directory (ENOENT).
     NotFound,

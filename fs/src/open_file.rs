@@ -177,28 +177,38 @@ impl OpenFile {
     /// `read`: at the position, or the next bytes of a stream.
     pub fn read(&self, sink: &mut dyn Sink) -> FsResult<usize> {
         self.readable()?;
-        if self.way == Way::Stream {
-            return Ok(self.told(Change::ACCESS, self.file.read(sink, self.blocking())?));
-        }
-        if self.way == Way::Anywhere {
-            return Ok(self.told(Change::ACCESS, self.file.read_at(0, sink)?));
-        }
+        let count = match self.way {
+            Way::Stream => self.file.read(sink, self.blocking())?,
+            Way::Anywhere => self.file.read_at(0, sink)?,
+            Way::Positioned => self.read_on(sink)?,
+        };
+        Ok(self.told(Change::ACCESS, count))
+    }
+
+    /// Reads at the position and moves it. Not inlined: it needs more registers than all else that [`Self::read`] does.
+    #[inline(never)]
+    fn read_on(&self, sink: &mut dyn Sink) -> FsResult<usize> {
         let mut position = self.position.lock();
         within(*position, sink.remaining())?;
         let count = self.get(*position, sink)?;
         *position += count as u64;
-        Ok(self.told(Change::ACCESS, count))
+        Ok(count)
     }
 
     /// `write`: at the position, at the end with APPEND, or to a stream.
     pub fn write(&self, source: &mut dyn Source) -> FsResult<usize> {
         self.writable()?;
-        if self.way == Way::Stream {
-            return Ok(self.told(Change::MODIFY, self.file.write(source, self.blocking())?));
-        }
-        if self.way == Way::Anywhere {
-            return Ok(self.told(Change::MODIFY, self.file.write_at(0, source)?));
-        }
+        let count = match self.way {
+            Way::Stream => self.file.write(source, self.blocking())?,
+            Way::Anywhere => self.file.write_at(0, source)?,
+            Way::Positioned => self.write_on(source)?,
+        };
+        Ok(self.told(Change::MODIFY, count))
+    }
+
+    /// Writes at the position, or at the end with APPEND, and moves it. Not inlined, as [`Self::read_on`].
+    #[inline(never)]
+    fn write_on(&self, source: &mut dyn Source) -> FsResult<usize> {
         let mut position = self.position.lock();
         within(*position, source.remaining())?;
         let count = if self.status().contains(StatusFlags::APPEND) {
@@ -214,7 +224,7 @@ impl OpenFile {
         };
         drop(position);
         self.sync_if_asked()?;
-        Ok(self.told(Change::MODIFY, count))
+        Ok(count)
     }
 
     /// `pread`. Errors: `SeekPipe`, ...

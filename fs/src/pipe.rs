@@ -84,12 +84,13 @@ impl Ring {
 
     fn take(&mut self, sink: &mut dyn Sink) -> FsResult<usize> {
         let mut done = 0;
-        while self.len > 0 && sink.remaining() > 0 {
+        let wanted = sink.remaining().min(self.len);
+        while done < wanted {
             let end = (self.start + self.len).min(self.bytes.len());
             match sink.put(&self.bytes[self.start..end]) {
                 Ok(0) => break,
                 Ok(count) => {
-                    self.start = (self.start + count) % self.bytes.len();
+                    self.start = self.wrapped(self.start + count);
                     self.len -= count;
                     self.forget(count);
                     done += count;
@@ -104,9 +105,17 @@ impl Ring {
         Ok(done)
     }
 
+    /// The place that a number of bytes from the ring's beginning leads to, less than twice round it.
+    #[inline(always)]
+    fn wrapped(&self, at: usize) -> usize {
+        if at < self.bytes.len() { at } else { at - self.bytes.len() }
+    }
+
     /// `count` bytes were read.
     fn forget(&mut self, mut count: usize) {
-        while let Some(first) = self.pieces.front_mut().filter(|_| count > 0) {
+        while count > 0
+            && let Some(first) = self.pieces.front_mut()
+        {
             let read = count.min(first.len);
             first.len -= read;
             count -= read;
@@ -119,10 +128,13 @@ impl Ring {
     /// Fills pages until all are in use or `source` is empty. A write begins (`is_first`) with what of it is no whole page, in the
     /// last page if that has room for it (Linux: `pipe_write`).
     fn put(&mut self, source: &mut dyn Source, pages: usize, is_first: bool) -> FsResult<usize> {
-        let odd = source.remaining() % PAGE;
+        let total = source.remaining();
+        let odd = total % PAGE;
         // Before anything moves: afterwards nothing can fail but the source.
-        let fresh = source.remaining().div_ceil(PAGE).min(pages.saturating_sub(self.pieces.len()));
-        self.pieces.try_reserve(fresh).map_err(|_| FsError::NoMemory)?;
+        let fresh = total.div_ceil(PAGE).min(pages.saturating_sub(self.pieces.len()));
+        if self.pieces.capacity() - self.pieces.len() < fresh {
+            self.pieces.try_reserve(fresh).map_err(|_| FsError::NoMemory)?;
+        }
         let mut done = 0;
         if is_first && odd > 0 && self.pieces.back().is_some_and(|last| last.end + odd <= PAGE) {
             done = self.append(source, odd)?;
@@ -133,9 +145,8 @@ impl Ring {
                 return Ok(done);
             }
         }
-        while source.remaining() > 0 && self.pieces.len() < pages {
-            let want = source.remaining().min(PAGE);
-            match self.append(source, want) {
+        while done < total && self.pieces.len() < pages {
+            match self.append(source, (total - done).min(PAGE)) {
                 Ok(0) => break,
                 Ok(count) => {
                     self.pieces.push_back(Piece { end: count, len: count });
@@ -154,7 +165,7 @@ impl Ring {
         self.reserve(want)?;
         let mut done = 0;
         while done < want {
-            let at = (self.start + self.len) % self.bytes.len();
+            let at = self.wrapped(self.start + self.len);
             let end = if at < self.start { self.start } else { self.bytes.len() };
             let end = end.min(at + (want - done));
             match source.take(&mut self.bytes[at..end]) {
@@ -275,12 +286,16 @@ impl Pipe {
         loop {
             let mut ring = self.ring.lock();
             if ring.len > 0 {
+                let was_full = !self.has_room();
                 let result = ring.take(sink);
                 self.publish(&ring);
                 let left = ring.len;
                 drop(ring);
-                self.writable.wake_all();
-                self.write_source.notify(Readiness::WRITE);
+                // Nobody waits to write while a page is free.
+                if was_full && self.has_room() {
+                    self.writable.wake_all();
+                    self.write_source.notify(Readiness::WRITE);
+                }
                 if left > 0 {
                     // Another reader may have been woken for what is left and found the lock taken.
                     self.readable.wake_one();
@@ -315,9 +330,6 @@ impl Pipe {
             if self.readers.load(Ordering::Acquire) == 0 {
                 return if done > 0 { Ok(done) } else { Err(FsError::BrokenPipe) };
             }
-            if done == total {
-                return Ok(done);
-            }
             let mut ring = self.ring.lock();
             let result = ring.put(source, self.pages_max(), core::mem::take(&mut is_first));
             self.publish(&ring);
@@ -330,6 +342,9 @@ impl Pipe {
                     self.readable.wake_one();
                     self.read_source.notify(Readiness::READ);
                     done += count;
+                    if done == total {
+                        return Ok(done);
+                    }
                     continue;
                 }
                 Err(_) if done > 0 => return Ok(done),

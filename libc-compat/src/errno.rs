@@ -3,10 +3,10 @@
 use linux_raw_sys::errno as raw;
 
 /// An error number, or one of Linux's internal restart codes, which [`crate::signal`] turns into a restart or EINTR
-/// before the application could see it.
+/// before the application could see it. As wide as a value: a [`SysResult`] then is returned in two registers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(transparent)]
-pub struct Errno(u16);
+pub struct Errno(u64);
 
 /// What a system call gives: a value, or an error.
 pub type SysResult = Result<u64, Errno>;
@@ -15,7 +15,7 @@ macro_rules! errnos {
     ($($name:ident)*) => {
         #[allow(missing_docs, reason = "the names are those of errno(3)")]
         impl Errno {
-            $(pub const $name: Self = Self(raw::$name as u16);)*
+            $(pub const $name: Self = Self(raw::$name as u64);)*
         }
         impl core::fmt::Debug for Errno {
             fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -51,7 +51,7 @@ impl Errno {
 
     /// The number.
     pub const fn number(self) -> u64 {
-        self.0 as u64
+        self.0
     }
 
     /// What the call leaves in RAX.
@@ -62,7 +62,7 @@ impl Errno {
     /// The error in RAX, if it is one.
     pub const fn from_rax(rax: u64) -> Option<Self> {
         let value = rax as i64;
-        if value < 0 && value >= -4095 { Some(Self((-value) as u16)) } else { None }
+        if value < 0 && value >= -4095 { Some(Self((-value) as u64)) } else { None }
     }
 
     /// Whether the signal step has to translate it first.

@@ -142,8 +142,8 @@ impl Plan<'_> {
         }
     }
 
-    /// Options for javac that hold for all of the test.
-    fn javac(&self, output: &Path) -> Vec<String> {
+    /// Options for javac that hold for all of the test. `module` is what the classes are added to, with the folder of its sources.
+    fn javac(&self, output: &Path, module: Option<(&str, &Path)>) -> Vec<String> {
         let sources: Vec<String> = self.sources.iter().map(|path| path.display().to_string()).collect();
         let mut args: Vec<String> =
             ["-nowarn", "-Xlint:none", "-XDignore.symbol.file=true", "-encoding", "UTF-8"].map(String::from).to_vec();
@@ -151,6 +151,7 @@ impl Plan<'_> {
         args.extend(["-sourcepath".into(), sources.join(":")]);
         args.extend(["-cp".into(), format!("{}:{}", self.class_path, self.planner.runner)]);
         args.extend(self.module_options().into_iter().filter(|option| !option.starts_with("--add-opens")));
+        args.extend(patches(&self.folder, &self.patched, module));
         args
     }
 
@@ -158,7 +159,7 @@ impl Plan<'_> {
     fn flush(&mut self) {
         let files = std::mem::take(&mut self.pending);
         if !files.is_empty() {
-            let mut args = self.javac(&self.classes.clone());
+            let mut args = self.javac(&self.classes, None);
             args.extend(files.iter().map(|file| file.display().to_string()));
             self.step("javac", args);
         }
@@ -213,18 +214,13 @@ impl Plan<'_> {
             return Ok(false);
         }
         let own = self.sources[0].clone();
-        let (source, output) = match action.options.get("module") {
-            Some(module) => {
-                self.patched.insert(module.clone());
-                (own.join(module), self.patch(module)?)
-            }
+        let module = action.options.get("module");
+        let (source, output) = match module {
+            Some(module) => (own.join(module), self.patch(module)?),
             None => (own, self.classes.clone()),
         };
         let is_assembled = |word: &String| word.ends_with(".jasm") || word.ends_with(".jcod");
-        let mut args = self.javac(&output);
-        if let Some(module) = action.options.get("module") {
-            args.extend(["--patch-module".into(), format!("{module}={}", source.display())]);
-        }
+        let mut args = self.javac(&output, module.map(|module| (module.as_str(), source.as_path())));
         let mut has_java = false;
         for word in action.words.iter().filter(|word| !is_assembled(word)) {
             if word.ends_with(".java") {
@@ -249,9 +245,11 @@ impl Plan<'_> {
         Ok(true)
     }
 
-    fn patch(&self, module: &str) -> Result<PathBuf> {
-        let folder = self.folder.join("patches").join(module);
+    /// The folder of the classes that are added to `module`, which all that is compiled and run from now on sees.
+    fn patch(&mut self, module: &str) -> Result<PathBuf> {
+        let folder = patch_folder(&self.folder, module);
         fs::create_dir_all(&folder)?;
+        self.patched.insert(module.into());
         Ok(folder)
     }
 
@@ -291,15 +289,10 @@ impl Plan<'_> {
         let found = self.sources.iter().map(|source| source.join(module)).find(|source| source.join(&path).is_file());
         if let Some(source) = found.filter(|source| self.done.insert(source.join(&path))) {
             let output = self.patch(module)?;
-            let mut args = self.javac(&output);
-            args.extend([
-                "--patch-module".into(),
-                format!("{module}={}", source.display()),
-                source.join(path).display().to_string(),
-            ]);
-            self.flush();
+            let mut args = self.javac(&output, Some((module, &source)));
+            args.push(source.join(path).display().to_string());
+            // Before what is pending, which may need it; a module's class needs none of the test's.
             self.step("javac", args);
-            self.patched.insert(module.into());
         }
         Ok(())
     }
@@ -385,7 +378,7 @@ impl Plan<'_> {
         let mut jvm = vec!["-cp".into(), format!("{}:{}", self.class_path, self.planner.runner)];
         jvm.extend(self.module_options());
         for module in &self.patched {
-            jvm.push(format!("--patch-module={module}={}", self.folder.join("patches").join(module).display()));
+            jvm.push(format!("--patch-module={module}={}", patch_folder(&self.folder, module).display()));
             jvm.push(format!("--add-reads={module}=ALL-UNNAMED"));
         }
         if action.has("bootclasspath") {
@@ -470,6 +463,23 @@ impl Plan<'_> {
     }
 }
 
+/// Where the classes lie that the test at `folder` adds to `module`.
+fn patch_folder(folder: &Path, module: &str) -> PathBuf {
+    folder.join("patches").join(module)
+}
+
+/// `--patch-module` for javac: what has been added to each module so far, before it the sources of the one that is `compiled`.
+fn patches(folder: &Path, patched: &BTreeSet<String>, compiled: Option<(&str, &Path)>) -> Vec<String> {
+    let options = patched.iter().map(|module| {
+        let classes = patch_folder(folder, module);
+        match compiled.filter(|(compiled, _)| compiled == module) {
+            Some((_, sources)) => format!("--patch-module={module}={}:{}", sources.display(), classes.display()),
+            None => format!("--patch-module={module}={}", classes.display()),
+        }
+    });
+    options.collect()
+}
+
 /// Options of the JVM, main class, arguments.
 fn split(words: &[String]) -> Option<(Vec<String>, String, Vec<String>)> {
     let mut at = 0;
@@ -492,5 +502,16 @@ mod tests {
         let (options, main, args) = split(&words).unwrap();
         assert_eq!((options.len(), main.as_str(), args.len()), (4, "pkg.Main", 2));
         assert!(split(&words[..3]).is_none());
+    }
+
+    #[test]
+    fn each_module_has_one_patch_option() {
+        let patched = ["java.base", "java.sql"].map(String::from).into();
+        let options = patches(Path::new("/t"), &patched, Some(("java.base", Path::new("/s/java.base"))));
+        let wanted = [
+            "--patch-module=java.base=/s/java.base:/t/patches/java.base",
+            "--patch-module=java.sql=/t/patches/java.sql",
+        ];
+        assert_eq!(options, wanted);
     }
 }

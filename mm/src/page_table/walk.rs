@@ -3,7 +3,7 @@
 use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering::*};
 
-use hal::addr::PhysAddr;
+use hal::addr::{PAGE_SIZE, PhysAddr};
 use hal::paging::ADDR_MASK;
 
 use super::entry::{self, TABLE};
@@ -33,6 +33,13 @@ impl Table {
         // SAFETY: a table is a whole frame, in use as a table as long as the caller holds the address-space lock (see
         // the module's header; kernel tables are never freed), and entries are atomics.
         unsafe { &(&(*self.0))[index] }
+    }
+
+    /// The entries with these indices (below 512).
+    #[inline]
+    fn entries(self, indices: Range<usize>) -> &'static [AtomicU64] {
+        // SAFETY: as above.
+        unsafe { &(&(*self.0))[indices] }
     }
 }
 
@@ -191,6 +198,9 @@ pub(crate) trait Visitor {
 }
 
 fn visit_table(table: Table, level: u8, start: u64, end: u64, visitor: &mut impl Visitor) {
+    if level == 1 {
+        return visit_small(table, start, end, visitor);
+    }
     let span = span(level);
     let mut addr = start;
     let mut i = index(start, level);
@@ -199,15 +209,26 @@ fn visit_table(table: Table, level: u8, start: u64, end: u64, visitor: &mut impl
         let value = entry.load(Acquire);
         let base = addr & !(span - 1);
         let next = base + span;
-        if value != 0 {
-            if level == 1 || entry::is_huge(value) {
-                visitor.leaf(Slot { entry, level }, base);
-            } else {
-                visit_table(Table::below(value), level - 1, addr, next.min(end), visitor);
-                visitor.table_done(entry, base, span);
-            }
+        if entry::is_huge(value) {
+            visitor.leaf(Slot { entry, level }, base);
+        } else if value != 0 {
+            visit_table(Table::below(value), level - 1, addr, next.min(end), visitor);
+            visitor.table_done(entry, base, span);
         }
         addr = next;
         i += 1;
+    }
+}
+
+/// The last level, where most entries of a large area are empty: as few instructions an entry as there can be.
+fn visit_small(table: Table, start: u64, end: u64, visitor: &mut impl Visitor) {
+    let first = index(start, 1);
+    let count = (end.div_ceil(PAGE_SIZE) - start / PAGE_SIZE) as usize;
+    let mut addr = start & !(PAGE_SIZE - 1);
+    for entry in table.entries(first..first + count) {
+        if entry.load(Acquire) != 0 {
+            visitor.leaf(Slot { entry, level: 1 }, addr);
+        }
+        addr += PAGE_SIZE;
     }
 }
