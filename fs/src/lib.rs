@@ -50,6 +50,7 @@ pub mod pressure;
 pub mod proc;
 mod sysfs;
 pub mod tmpfs;
+mod transfer;
 pub mod vfs;
 #[cfg(feature = "volumes")]
 pub mod volume;
@@ -69,4 +70,5 @@ pub use open_file::{MAX_OFFSET, OpenFile, SeekFrom};
 pub use poll::{Epoll, EpollEvent, EpollInterest, EpollMode, PollRequest, PollSource, PollWatcher, Readiness, poll};
 pub use proc::{ProcessSource, ProcessView};
 pub use sysfs::sysfs;
+pub use transfer::{Reader, Writer};
 pub use vfs::{Dentry, FollowLast, MountInfo, Namespace, UnionFs};

@@ -16,12 +16,6 @@ use sched::Mutex;
 /// Largest offset, bytes: that of `off_t` (lseek(2)).
 pub const MAX_OFFSET: u64 = i64::MAX as u64;
 
-/// Whether a transfer ends at an offset that there can be. Errors: `Invalid`.
-#[inline(always)]
-fn within(offset: u64, len: usize) -> FsResult<()> {
-    if offset.saturating_add(len as u64) > MAX_OFFSET { Err(FsError::Invalid) } else { Ok(()) }
-}
-
 /// Where a seek starts from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SeekFrom {
@@ -37,7 +31,7 @@ pub enum SeekFrom {
 
 /// How an object is read and written: asked once, for every call needs it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Way {
+pub(crate) enum Way {
     /// The next bytes.
     Stream,
     /// At the position.
@@ -63,10 +57,10 @@ impl Way {
 /// touched meanwhile.
 pub struct OpenFile {
     file: Arc<dyn File>,
-    way: Way,
+    pub(crate) way: Way,
     place: Option<Arc<Dentry>>,
     status: AtomicU32,
-    position: Mutex<u64>,
+    pub(crate) position: Mutex<u64>,
     epolls: SpinLock<Vec<Watched>>,
     /// A lock was taken through this description: closing it must look in the lock table.
     locked: AtomicBool,
@@ -137,146 +131,6 @@ impl OpenFile {
         match &self.place {
             Some(place) => place.path_with_deleted_mark(),
             None => self.file.label().into_bytes(),
-        }
-    }
-
-    /// Tells who watches the place that `count` bytes were moved.
-    #[inline(always)]
-    fn told(&self, change: Change, count: usize) -> usize {
-        if notify::active()
-            && count > 0
-            && let Some(place) = &self.place
-        {
-            notify::object(place, change);
-        }
-        count
-    }
-
-    fn blocking(&self) -> Blocking {
-        if self.status().contains(StatusFlags::NONBLOCK) { Blocking::Never } else { Blocking::Wait }
-    }
-
-    /// Whether it was opened for reading. Errors: `BadHandle`.
-    pub fn readable(&self) -> FsResult<()> {
-        if (self.status() & (StatusFlags::READ | StatusFlags::PATH)) == StatusFlags::READ {
-            Ok(())
-        } else {
-            Err(FsError::BadHandle)
-        }
-    }
-
-    /// Whether it was opened for writing. Errors: `BadHandle`.
-    pub fn writable(&self) -> FsResult<()> {
-        if (self.status() & (StatusFlags::WRITE | StatusFlags::PATH)) == StatusFlags::WRITE {
-            Ok(())
-        } else {
-            Err(FsError::BadHandle)
-        }
-    }
-
-    /// `read`: at the position, or the next bytes of a stream.
-    pub fn read(&self, sink: &mut dyn Sink) -> FsResult<usize> {
-        self.readable()?;
-        let count = match self.way {
-            Way::Stream => self.file.read(sink, self.blocking())?,
-            Way::Anywhere => self.file.read_at(0, sink)?,
-            Way::Positioned => self.read_on(sink)?,
-        };
-        Ok(self.told(Change::ACCESS, count))
-    }
-
-    /// Reads at the position and moves it. Not inlined: it needs more registers than all else that [`Self::read`] does.
-    #[inline(never)]
-    fn read_on(&self, sink: &mut dyn Sink) -> FsResult<usize> {
-        let mut position = self.position.lock();
-        within(*position, sink.remaining())?;
-        let count = self.get(*position, sink)?;
-        *position += count as u64;
-        Ok(count)
-    }
-
-    /// `write`: at the position, at the end with APPEND, or to a stream.
-    pub fn write(&self, source: &mut dyn Source) -> FsResult<usize> {
-        self.writable()?;
-        let count = match self.way {
-            Way::Stream => self.file.write(source, self.blocking())?,
-            Way::Anywhere => self.file.write_at(0, source)?,
-            Way::Positioned => self.write_on(source)?,
-        };
-        Ok(self.told(Change::MODIFY, count))
-    }
-
-    /// Writes at the position, or at the end with APPEND, and moves it. Not inlined, as [`Self::read_on`].
-    #[inline(never)]
-    fn write_on(&self, source: &mut dyn Source) -> FsResult<usize> {
-        let mut position = self.position.lock();
-        within(*position, source.remaining())?;
-        let count = if self.status().contains(StatusFlags::APPEND) {
-            let (count, end) = self.put(None, source)?;
-            if count > 0 {
-                *position = end;
-            }
-            count
-        } else {
-            let (count, end) = self.put(Some(*position), source)?;
-            *position = end;
-            count
-        };
-        drop(position);
-        self.sync_if_asked()?;
-        Ok(count)
-    }
-
-    /// `pread`. Errors: `SeekPipe`, ...
-    pub fn read_at(&self, offset: u64, sink: &mut dyn Sink) -> FsResult<usize> {
-        self.positioned()?;
-        self.readable()?;
-        within(offset, sink.remaining())?;
-        Ok(self.told(Change::ACCESS, self.get(offset, sink)?))
-    }
-
-    /// `pwrite`; with APPEND at the end, as Linux does. Errors: `SeekPipe`, ...
-    pub fn write_at(&self, offset: u64, source: &mut dyn Source) -> FsResult<usize> {
-        self.positioned()?;
-        self.writable()?;
-        within(offset, source.remaining())?;
-        let count = if self.status().contains(StatusFlags::APPEND) {
-            self.put(None, source)?.0
-        } else {
-            self.put(Some(offset), source)?.0
-        };
-        self.sync_if_asked()?;
-        Ok(self.told(Change::MODIFY, count))
-    }
-
-    fn is_direct(&self) -> bool {
-        self.status().contains(StatusFlags::DIRECT)
-    }
-
-    /// Reads at an offset, as the status flags say.
-    #[inline(always)]
-    fn get(&self, offset: u64, sink: &mut dyn Sink) -> FsResult<usize> {
-        if self.is_direct() { self.file.read_direct(offset, sink) } else { self.file.read_at(offset, sink) }
-    }
-
-    /// Writes at an offset, or at the end, as the status flags say: the count and the offset behind.
-    #[inline(always)]
-    fn put(&self, offset: Option<u64>, source: &mut dyn Source) -> FsResult<(usize, u64)> {
-        match offset {
-            _ if self.is_direct() => self.file.write_direct(offset, source),
-            Some(offset) => self.file.write_at(offset, source).map(|count| (count, offset + count as u64)),
-            None => self.file.append(source),
-        }
-    }
-
-    fn sync_if_asked(&self) -> FsResult<()> {
-        let status = self.status();
-        if status.contains(StatusFlags::SYNC) {
-            self.file.sync(SyncKind::All)
-        } else if status.contains(StatusFlags::DSYNC) {
-            self.file.sync(SyncKind::Data)
-        } else {
-            Ok(())
         }
     }
 

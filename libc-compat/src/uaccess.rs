@@ -132,6 +132,7 @@ impl UserSlice {
         Ok(count)
     }
     /// Clears the next `count` bytes (at most [`Self::len`]) and advances.
+    #[inline(always)]
     pub fn clear(&mut self, count: usize) -> Result<(), Errno> {
         let count = count.min(self.len);
         hal::user::zero(self.addr, count)?;

@@ -39,8 +39,8 @@ pub enum StringError {
 
 /// `addr..addr+len` lies in the application's half.
 pub fn check(addr: u64, len: usize) -> Result<(), UserFault> {
-    match addr.checked_add(len as u64) {
-        Some(end) if end <= USER_END => Ok(()),
+    match USER_END.checked_sub(len as u64) {
+        Some(last) if addr <= last => Ok(()),
         _ => Err(UserFault { addr }),
     }
 }

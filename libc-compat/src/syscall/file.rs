@@ -23,29 +23,32 @@ pub const ROWS: &[Row] = &[
 ];
 
 fn read(call: &mut Call<'_>) -> SysResult {
-    let file = call.process().files.get(call.int(0))?;
-    file.readable()?;
+    // Of what O_PATH opened `readable` says EBADF.
+    let file = call.process().files.get_any(call.int(0))?;
+    let reader = file.readable()?;
     let mut buffer = user_io::buffer(call.arg(1), call.arg(2))?;
-    Ok(file.read(&mut buffer)? as u64)
+    Ok(reader.read(&mut buffer)? as u64)
 }
 
 fn write(call: &mut Call<'_>) -> SysResult {
-    let file = call.process().files.get(call.int(0))?;
-    file.writable()?;
+    let file = call.process().files.get_any(call.int(0))?;
+    let writer = file.writable()?;
     let mut buffer = user_io::buffer(call.arg(1), call.arg(2))?;
-    written(call, file.write(&mut buffer))
+    written(call, writer.write(&mut buffer))
 }
 
 /// The result of a write; a broken pipe is also told by SIGPIPE (write(2), EPIPE).
+#[inline(always)]
 pub fn written(call: &Call<'_>, result: fs::FsResult<usize>) -> SysResult {
-    match result {
-        Ok(count) => Ok(count as u64),
-        Err(fs::FsError::BrokenPipe) => {
-            crate::signal::send::raise(call.task(), call.thread(), crate::signal::set::SIGPIPE);
-            Err(Errno::EPIPE)
-        }
-        Err(error) => Err(error.into()),
+    result.map(|count| count as u64).map_err(|error| not_written(call, error))
+}
+
+#[cold]
+fn not_written(call: &Call<'_>, error: fs::FsError) -> Errno {
+    if error == fs::FsError::BrokenPipe {
+        crate::signal::send::raise(call.task(), call.thread(), crate::signal::set::SIGPIPE);
     }
+    error.into()
 }
 
 /// An offset argument (EINVAL if negative).
@@ -63,59 +66,59 @@ fn positioned(call: &Call<'_>) -> Result<Arc<OpenFile>, Errno> {
 fn pread(call: &mut Call<'_>) -> SysResult {
     let offset = offset(call.arg(3))?;
     let file = positioned(call)?;
-    file.readable()?;
+    let reader = file.readable()?;
     let mut buffer = user_io::buffer(call.arg(1), call.arg(2))?;
-    Ok(file.read_at(offset, &mut buffer)? as u64)
+    Ok(reader.read_at(offset, &mut buffer)? as u64)
 }
 
 fn pwrite(call: &mut Call<'_>) -> SysResult {
     let offset = offset(call.arg(3))?;
     let file = positioned(call)?;
-    file.writable()?;
+    let writer = file.writable()?;
     let mut buffer = user_io::buffer(call.arg(1), call.arg(2))?;
-    written(call, file.write_at(offset, &mut buffer))
+    written(call, writer.write_at(offset, &mut buffer))
 }
 
 fn readv(call: &mut Call<'_>) -> SysResult {
     let file = call.process().files.get(call.int(0))?;
-    file.readable()?;
+    let reader = file.readable()?;
     let mut buffers = UserVec::read(call.arg(1), call.arg(2))?;
     if buffers.is_empty() {
         return Ok(0);
     }
-    Ok(file.read(&mut buffers)? as u64)
+    Ok(reader.read(&mut buffers)? as u64)
 }
 
 fn writev(call: &mut Call<'_>) -> SysResult {
     let file = call.process().files.get(call.int(0))?;
-    file.writable()?;
+    let writer = file.writable()?;
     let mut buffers = UserVec::read(call.arg(1), call.arg(2))?;
     if buffers.is_empty() {
         return Ok(0);
     }
-    written(call, file.write(&mut buffers))
+    written(call, writer.write(&mut buffers))
 }
 
 fn preadv(call: &mut Call<'_>) -> SysResult {
     let offset = offset(call.arg(3))?;
     let file = positioned(call)?;
-    file.readable()?;
+    let reader = file.readable()?;
     let mut buffers = UserVec::read(call.arg(1), call.arg(2))?;
     if buffers.is_empty() {
         return Ok(0);
     }
-    Ok(file.read_at(offset, &mut buffers)? as u64)
+    Ok(reader.read_at(offset, &mut buffers)? as u64)
 }
 
 fn pwritev(call: &mut Call<'_>) -> SysResult {
     let offset = offset(call.arg(3))?;
     let file = positioned(call)?;
-    file.writable()?;
+    let writer = file.writable()?;
     let mut buffers = UserVec::read(call.arg(1), call.arg(2))?;
     if buffers.is_empty() {
         return Ok(0);
     }
-    written(call, file.write_at(offset, &mut buffers))
+    written(call, writer.write_at(offset, &mut buffers))
 }
 
 /// Offset -1 stands for the file's position. No RWF_ flag has an effect here that the open flags do not have.
