@@ -13,7 +13,7 @@ use std::path::Path;
 /// Requests that are logged; each instruction is a line of some 90 bytes.
 const REQUESTS: usize = 32;
 /// Functions that are shown.
-const SHOWN: usize = 60;
+const SHOWN: usize = 100;
 /// The kernel's half of the addresses.
 const KERNEL: u64 = 1 << 63;
 
@@ -46,11 +46,12 @@ impl Symbols {
         Ok(Symbols(all))
     }
 
-    fn name(&self, address: u64) -> &str {
+    /// The function that `address` lies in, and whether it is its first.
+    fn name(&self, address: u64) -> (&str, bool) {
         let after = self.0.partition_point(|(start, ..)| *start <= address);
         match after.checked_sub(1).map(|at| &self.0[at]) {
-            Some((_, end, name)) if address < *end => name,
-            _ => "(kernel, without a name)",
+            Some((start, end, name)) if address < *end => (name, address == *start),
+            _ => ("(kernel, without a name)", false),
         }
     }
 }
@@ -61,7 +62,8 @@ fn address(line: &str) -> Option<u64> {
     u64::from_str_radix(rest.split('/').nth(1)?, 16).ok()
 }
 
-/// Prints the instructions a request, and how many of them each function of `kernel` (its ELF file) has; `None`: it has no names.
+/// Prints the instructions a request, how many of them each function of `kernel` (its ELF file) has, and how often it is called;
+/// `None`: it has no names.
 pub fn print(monitor: &mut Monitor, clients: &mut Clients, kernel: Option<&Path>) -> Result<()> {
     let symbols = kernel.map_or_else(|| Ok(Symbols(Vec::new())), Symbols::read)?;
     let directory = tempfile::tempdir_in("/var/tmp")?;
@@ -74,14 +76,17 @@ pub fn print(monitor: &mut Monitor, clients: &mut Clients, kernel: Option<&Path>
     for line in ["log none", "singlestep off", "logfile /dev/null"] {
         monitor.human(line)?;
     }
-    let mut counts: HashMap<&str, u64> = HashMap::new();
+    let mut counts: HashMap<&str, (u64, u64)> = HashMap::new();
     let (mut kernel_count, mut all) = (0_u64, 0_u64);
     for line in BufReader::new(File::open(&log).context("QEMU wrote no log")?).lines() {
         let Some(address) = address(&line?) else { continue };
         all += 1;
         if address >= KERNEL {
             kernel_count += 1;
-            *counts.entry(symbols.name(address)).or_default() += 1;
+            let (name, is_entered) = symbols.name(address);
+            let (count, calls) = counts.entry(name).or_default();
+            *count += 1;
+            *calls += u64::from(is_entered);
         }
     }
     let requests = (each * clients.count()) as u64;
@@ -93,8 +98,9 @@ pub fn print(monitor: &mut Monitor, clients: &mut Clients, kernel: Option<&Path>
     );
     let mut counts: Vec<_> = counts.into_iter().collect();
     counts.sort_by_key(|(name, count)| (std::cmp::Reverse(*count), *name));
-    for (name, count) in counts.iter().take(SHOWN) {
-        println!("{:8} {name}", count / requests);
+    println!("   total    calls  function");
+    for (name, (count, calls)) in counts.iter().take(SHOWN) {
+        println!("{:8} {:8.1}  {name}", count / requests, *calls as f64 / requests as f64);
     }
     Ok(())
 }

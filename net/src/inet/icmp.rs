@@ -20,12 +20,16 @@ pub(crate) fn sum(bytes: &[u8], before: u64) -> u64 {
     // In the machine's own byte order, 8 bytes at a time, carries added at the end: the sum's bytes only change places
     // (RFC 1071, 2 (A) to (C)).
     let mut own = 0u128;
-    let (blocks, rest) = bytes.as_chunks::<32>();
-    for block in blocks {
-        // Unrolled by the compiler.
-        for word in block.as_chunks::<8>().0 {
-            own += u128::from(u64::from_ne_bytes(*word));
+    let mut rest = bytes;
+    // Unrolled by hand: this crate is built for size.
+    while let Some((block, behind)) = rest.split_first_chunk::<32>() {
+        if let [a, b, c, d] = block.as_chunks::<8>().0 {
+            own += u128::from(u64::from_ne_bytes(*a));
+            own += u128::from(u64::from_ne_bytes(*b));
+            own += u128::from(u64::from_ne_bytes(*c));
+            own += u128::from(u64::from_ne_bytes(*d));
         }
+        rest = behind;
     }
     let (words, rest) = rest.as_chunks::<8>();
     for word in words {
