@@ -3,7 +3,6 @@
 use crate::event::notify::{self, Change};
 use crate::file::{Access, Extent, File, SyncKind};
 use crate::inode::Allocate;
-use crate::io::{Blocking, Sink, Source};
 use crate::metadata::{DirEntry, FileKind, Metadata, SetAttributes, StatusFlags};
 use crate::poll::epoll::{Epoll, Watched};
 use crate::vfs::Dentry;
