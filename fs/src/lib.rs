@@ -48,9 +48,9 @@ pub mod pipe;
 pub mod poll;
 pub mod pressure;
 pub mod proc;
+mod read_write;
 mod sysfs;
 pub mod tmpfs;
-mod transfer;
 pub mod vfs;
 #[cfg(feature = "volumes")]
 pub mod volume;
@@ -69,6 +69,6 @@ pub use metadata::{DirEntry, FileKind, FsStat, Metadata, OpenFlags, SetAttribute
 pub use open_file::{MAX_OFFSET, OpenFile, SeekFrom};
 pub use poll::{Epoll, EpollEvent, EpollInterest, EpollMode, PollRequest, PollSource, PollWatcher, Readiness, poll};
 pub use proc::{ProcessSource, ProcessView};
+pub use read_write::{Reader, Writer};
 pub use sysfs::sysfs;
-pub use transfer::{Reader, Writer};
 pub use vfs::{Dentry, FollowLast, MountInfo, Namespace, UnionFs};

@@ -162,11 +162,9 @@ impl File for MemFile {
     }
     fn allocate(&self, how: Allocate, offset: u64, len: u64) -> FsResult<()> {
         match how {
-            Allocate::PunchHole | Allocate::ZeroKeepSize => self.refuse(Seals::NO_WRITES)?,
-            Allocate::Zero => {
-                self.refuse(Seals::NO_WRITES)?;
-                self.may_reach(offset + len)?;
-            }
+            Allocate::PunchHole => self.refuse(Seals::NO_WRITES)?,
+            // Told before any seal, as by Linux's tmpfs.
+            Allocate::Zero | Allocate::ZeroKeepSize => return Err(FsError::NotSupported),
             Allocate::Extend => self.may_reach(offset + len)?,
             Allocate::KeepSize => {}
         }

@@ -200,8 +200,8 @@ pub trait Socket: Send + Sync + 'static {
         let _ = blocking;
         Err(FsError::NotSupported)
     }
-    /// What connect(2) does before it looks where the address leads.
-    fn before_connect(&self) -> FsResult<()> {
+    /// What connect(2) and sendto(2) do before they look where the address leads.
+    fn before_lookup(&self) -> FsResult<()> {
         Ok(())
     }
     /// Connects, or sets the default destination.

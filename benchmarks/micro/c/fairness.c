@@ -1,8 +1,9 @@
 // How evenly runnable threads share the vCPUs: fairness THREADS SECONDS [THREADS SECONDS...]
 //
-// All threads of a round pass a barrier together, then count and read the clock until the time is over. Printed a round, as
-// `micro NAME-THREADS VALUE 0`: the least and the most that a thread counted (of the mean), Jain's index (1 is perfectly
-// even), and the longest time in milliseconds that any thread once had to wait for its turn.
+// All threads of a round pass a barrier together, then count and read the clock until the time is over.
+// Printed a round, as `micro NAME-THREADS VALUE 0`: the least and the most that a thread counted (of the
+// mean), Jain's index (1 is perfectly even), and the longest time in milliseconds that any thread once had to
+// wait for its turn.
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <stdatomic.h>
@@ -34,8 +35,8 @@ static int64_t now(void) {
 static void *work(void *argument) {
     long me = (long)argument;
     pthread_barrier_wait(&gate);
-    // The first look comes when the first turn does: until then it has waited since the barrier opened for the last one,
-    // which the thread itself can't know. A thread that starves shows in `least`.
+    // The first look comes when the first turn does: until then it has waited since the barrier opened for
+    // the last one, which the thread itself can't know. A thread that starves shows in `least`.
     int64_t last = now();
     while (!atomic_load_explicit(&is_over, memory_order_relaxed)) {
         for (volatile int i = 0; i < WORK; i++) continue;
@@ -61,7 +62,8 @@ static void round_of(long threads, long seconds) {
     must(pthread_barrier_init(&gate, NULL, (unsigned)threads + 1), "pthread_barrier_init");
     memset(all, 0, sizeof all);
     is_over = 0;
-    for (long i = 0; i < threads; i++) must(pthread_create(&handles[i], &attributes, work, (void *)i), "pthread_create");
+    for (long i = 0; i < threads; i++)
+        must(pthread_create(&handles[i], &attributes, work, (void *)i), "pthread_create");
     pthread_barrier_wait(&gate);
     struct timespec time = {seconds, 0};
     nanosleep(&time, NULL);
@@ -78,14 +80,16 @@ static void round_of(long threads, long seconds) {
     }
     double mean = sum / (double)threads;
     printf("micro least-%ld %.4f 0\nmicro most-%ld %.4f 0\n", threads, least / mean, threads, most / mean);
-    printf("micro jain-%ld %.4f 0\nmicro gap-%ld %.1f 0\n", threads, sum * sum / ((double)threads * squares), threads, gap / 1e6);
+    printf("micro jain-%ld %.4f 0\nmicro gap-%ld %.1f 0\n", threads, sum * sum / ((double)threads * squares),
+           threads, gap / 1e6);
 }
 
 int main(int count, char **words) {
     for (int i = 1; i + 1 < count; i += 2) {
         long threads = atol(words[i]), seconds = atol(words[i + 1]);
         if (threads < 1 || threads > THREADS_MAX || seconds < 1) {
-            printf("fairness: %s threads for %s seconds: 1 to %d threads, at least 1 second\n", words[i], words[i + 1], THREADS_MAX);
+            printf("fairness: %s threads for %s seconds: 1 to %d threads, at least 1 second\n", words[i],
+                   words[i + 1], THREADS_MAX);
             return 1;
         }
         round_of(threads, seconds);

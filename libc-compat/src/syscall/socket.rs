@@ -261,7 +261,7 @@ fn connect(call: &mut Call<'_>) -> SysResult {
     let handle = Handle::get(call, call.int(0))?;
     let socket = handle.socket();
     let raw = decode_target(&**socket, &raw)?;
-    socket.before_connect()?;
+    socket.before_lookup()?;
     let address = address::resolve(&call.process().files, raw)?;
     let timeout_ns = socket.options().send_timeout_ns();
     socket

@@ -220,7 +220,7 @@ impl Socket for UnixSocket {
     fn accept(&self, blocking: Blocking) -> FsResult<Arc<dyn Socket>> {
         Ok(self.next_connection(self.options.receive_patience(blocking))?)
     }
-    fn before_connect(&self) -> FsResult<()> {
+    fn before_lookup(&self) -> FsResult<()> {
         self.autobind_for_credentials()
     }
     fn connect(&self, address: &Address, owner: Credentials, blocking: Blocking) -> FsResult<()> {

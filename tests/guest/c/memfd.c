@@ -61,6 +61,9 @@ int main(void) {
     TRY(fcntl(s, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW));
     TRY(write(s, "y", 1));
     TRY(ftruncate(s, 100));
+    TRY(fallocate(s, FALLOC_FL_ZERO_RANGE, 0, 1));
+    TRY(fallocate(s, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, 0, 1));
+    TRY(fallocate(s, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, PAGE));
     TRY(memfd_create("x", 0x1000));
     char longname[300];
     memset(longname, 'n', 299);

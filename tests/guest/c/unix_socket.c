@@ -181,5 +181,16 @@ int main(void) {
     TRY(listen(p[0], 1));
     TRY(connect(s[0], (void *)8, sizeof a));
     TRY(setsockopt(s[0], SOL_SOCKET, 9999, &buf, 4));
+    /* Who wants credentials has a name before it is looked where to; what it had sent before is from that
+     * name. */
+    int on = 1;
+    TRY(socketpair(AF_UNIX, SOCK_DGRAM, 0, s));
+    VAL(send(s[1], "early", 5, 0));
+    VAL(setsockopt(s[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof on));
+    a = at("nowhere");
+    TRY(sendto(s[1], "x", 1, 0, (void *)&a, sizeof a));
+    len = sizeof o;
+    VAL(recvfrom(s[0], b, sizeof b, 0, (void *)&o, &len));
+    IS(len > 2 && o.sun_path[0] == 0);
     return 0;
 }

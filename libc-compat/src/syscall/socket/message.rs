@@ -91,6 +91,7 @@ fn destination(call: &Call<'_>, handle: &Handle, pointer: u64, len: i32) -> Resu
         _ => {}
     }
     let raw = decode_target(&**socket, &bytes)?;
+    socket.before_lookup()?;
     socket.may_send()?;
     match resolve(&call.process().files, raw)? {
         Address::Unspecified if socket.family() == Family::Inet => Err(Errno::EAFNOSUPPORT),
