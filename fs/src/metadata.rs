@@ -123,7 +123,8 @@ pub struct DirEntry<'a> {
 }
 
 bitflags! {
-    /// How a descriptor is open: access mode and the flags that `fcntl` shows.
+    /// How a descriptor is open: access mode and the flags that `fcntl` shows. All bits but the first two are Linux's own
+    /// (fcntl.h of x86-64), so that nobody has to translate them.
     #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
     pub struct StatusFlags: u32 {
         /// May be read.
@@ -131,27 +132,27 @@ bitflags! {
         /// May be written.
         const WRITE = 2;
         /// Every write goes to the end.
-        const APPEND = 4;
+        const APPEND = 0o2_000;
         /// Never wait.
-        const NONBLOCK = 8;
-        /// Bypass the cache, where there is a device below it.
-        const DIRECT = 16;
-        /// Writes are on stable storage when they return.
-        const SYNC = 32;
+        const NONBLOCK = 0o4_000;
         /// As `SYNC`, data only.
-        const DSYNC = 64;
-        /// Do not touch the access time.
-        const NOATIME = 128;
-        /// A place in the tree only: nothing can be read or written.
-        const PATH = 256;
+        const DSYNC = 0o10_000;
         /// Signal-driven input and output (stored, no signals are sent).
-        const ASYNC = 512;
-        /// It was asked for a directory; shown, no more. So are the next two.
-        const DIRECTORY = 1024;
+        const ASYNC = 0o20_000;
+        /// Bypass the cache, where there is a device below it.
+        const DIRECT = 0o40_000;
+        /// It was asked for a directory; shown, no more. So are NOFOLLOW and TMPFILE.
+        const DIRECTORY = 0o200_000;
         /// It was opened without following a link.
-        const NOFOLLOW = 2048;
+        const NOFOLLOW = 0o400_000;
+        /// Do not touch the access time.
+        const NOATIME = 0o1_000_000;
+        /// Writes are on stable storage when they return; `DSYNC` is a part of it.
+        const SYNC = 0o4_010_000;
+        /// A place in the tree only: nothing can be read or written.
+        const PATH = 0o10_000_000;
         /// It has never had a name.
-        const TMPFILE = 4096;
+        const TMPFILE = 0o20_000_000;
     }
 }
 

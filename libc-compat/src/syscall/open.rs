@@ -109,9 +109,7 @@ fn decode(flags: u32) -> Result<(OpenFlags, StatusFlags), Errno> {
         unsupported!("open flags", flags & !KNOWN);
     }
     let has = |bit| flags & bit != 0;
-    let mut shown = StatusFlags::empty();
-    shown.set(StatusFlags::DIRECTORY, has(linux::O_DIRECTORY));
-    shown.set(StatusFlags::NOFOLLOW, has(linux::O_NOFOLLOW));
+    let shown = StatusFlags::from_bits_truncate(flags) & (StatusFlags::DIRECTORY | StatusFlags::NOFOLLOW);
     if has(linux::O_PATH) {
         let mut open = OpenFlags::empty();
         open.set(OpenFlags::DIRECTORY, has(linux::O_DIRECTORY));
@@ -144,49 +142,48 @@ fn decode(flags: u32) -> Result<(OpenFlags, StatusFlags), Errno> {
 
 /// The status flags among O_ flags, without the access mode.
 pub fn status_from_linux(flags: u32) -> StatusFlags {
-    let mut status = StatusFlags::empty();
-    status.set(StatusFlags::APPEND, flags & linux::O_APPEND != 0);
-    status.set(StatusFlags::NONBLOCK, flags & linux::O_NONBLOCK != 0);
-    status.set(StatusFlags::DIRECT, flags & linux::O_DIRECT != 0);
-    status.set(StatusFlags::NOATIME, flags & linux::O_NOATIME != 0);
-    status.set(StatusFlags::ASYNC, flags & linux::FASYNC != 0);
-    if flags & linux::O_SYNC == linux::O_SYNC {
-        status |= StatusFlags::SYNC;
-    } else if flags & linux::O_DSYNC != 0 {
-        status |= StatusFlags::DSYNC;
+    const TAKEN: StatusFlags = StatusFlags::CHANGEABLE.union(StatusFlags::SYNC);
+    let status = StatusFlags::from_bits_truncate(flags) & TAKEN;
+    // Also the bit that O_SYNC adds to O_DSYNC means both (Linux: build_open_flags).
+    if status.intersects(StatusFlags::SYNC.difference(StatusFlags::DSYNC)) {
+        status | StatusFlags::SYNC
+    } else {
+        status
     }
-    status
 }
 
-/// O_ flags that fcntl(F_GETFL) shows.
+/// O_ flags that fcntl(F_GETFL) shows. The access mode is 0 to 2 for what may be read, written, both, and for O_PATH 0; 3 for neither.
 pub fn status_to_linux(status: StatusFlags) -> u32 {
-    let access = match (status.contains(StatusFlags::READ), status.contains(StatusFlags::WRITE)) {
-        (true, true) => linux::O_RDWR,
-        (false, true) => linux::O_WRONLY,
-        (true, false) => linux::O_RDONLY,
-        (false, false) if status.contains(StatusFlags::PATH) => linux::O_RDONLY,
-        (false, false) => linux::O_ACCMODE,
+    const ACCESS: StatusFlags = StatusFlags::READ.union(StatusFlags::WRITE);
+    let access = if status.contains(StatusFlags::PATH) {
+        linux::O_RDONLY
+    } else {
+        (status & ACCESS).bits().wrapping_sub(1) & linux::O_ACCMODE
     };
-    let mut flags = access;
-    for (bit, value) in [
+    (status - ACCESS).bits() | access
+}
+
+/// The bits of [`StatusFlags`] are Linux's.
+const _: () = {
+    let pairs = [
         (StatusFlags::APPEND, linux::O_APPEND),
         (StatusFlags::NONBLOCK, linux::O_NONBLOCK),
-        (StatusFlags::DIRECT, linux::O_DIRECT),
-        (StatusFlags::SYNC, linux::O_SYNC),
         (StatusFlags::DSYNC, linux::O_DSYNC),
-        (StatusFlags::NOATIME, linux::O_NOATIME),
         (StatusFlags::ASYNC, linux::FASYNC),
-        (StatusFlags::PATH, linux::O_PATH),
+        (StatusFlags::DIRECT, linux::O_DIRECT),
         (StatusFlags::DIRECTORY, linux::O_DIRECTORY),
         (StatusFlags::NOFOLLOW, linux::O_NOFOLLOW),
+        (StatusFlags::NOATIME, linux::O_NOATIME),
+        (StatusFlags::SYNC, linux::O_SYNC),
+        (StatusFlags::PATH, linux::O_PATH),
         (StatusFlags::TMPFILE, O_TMPFILE_BIT),
-    ] {
-        if status.contains(bit) {
-            flags |= value;
-        }
+    ];
+    let mut at = 0;
+    while at < pairs.len() {
+        assert!(pairs[at].0.bits() == pairs[at].1);
+        at += 1;
     }
-    flags
-}
+};
 
 /// No pool of huge pages exists, so MFD_HUGETLB gets what a Linux without reserved huge pages says: ENOMEM. The JVM then
 /// goes on without the flag, and gets large pages all the same where they fit.
@@ -230,6 +227,15 @@ mod tests {
         {
             assert_eq!(status_to_linux(status_from_linux(flags) | StatusFlags::READ), flags);
         }
+        let sync_alone = linux::O_SYNC & !linux::O_DSYNC;
+        assert_eq!(status_from_linux(sync_alone), StatusFlags::SYNC);
+    }
+
+    #[test]
+    fn access_modes_are_linuxs() {
+        use StatusFlags as S;
+        let shown = [S::READ, S::WRITE, S::READ | S::WRITE, S::empty(), S::PATH].map(status_to_linux);
+        assert_eq!(shown, [linux::O_RDONLY, linux::O_WRONLY, linux::O_RDWR, linux::O_ACCMODE, linux::O_PATH]);
     }
 
     #[test]
