@@ -1,4 +1,5 @@
-//! Advisory locks: `flock` (owned by an open description) and POSIX byte ranges (owned by a process).
+//! Advisory locks: `flock` (owned by an open description) and byte ranges (POSIX: owned by a process; OFD: by an open
+//! description, with its [identity](OpenFile::identity) as the owner's number).
 //!
 //! One table for all files, keyed by device and inode; a file without locks has no entry. The two families do not see
 //! each other, as on Linux. A waiter sleeps on the table's one queue: contended file locks are rare.
@@ -47,7 +48,8 @@ type Key = (u64, u64);
 struct FileLocks {
     /// Open descriptions and what they hold.
     flocks: Vec<(usize, LockKind)>,
-    /// Sorted by owner, then start; one owner's ranges do not overlap.
+    /// Owners in the order in which they came (who is in the way is told in it), each one's ranges in order of start. They
+    /// do not overlap, and of one kind they do not touch.
     ranges: Vec<LockHolder>,
 }
 
@@ -79,7 +81,8 @@ fn with<R>(key: Key, act: impl FnOnce(&mut FileLocks) -> R) -> R {
     result
 }
 
-/// Takes, changes or (None) gives back the description's `flock`. Errors: `WouldBlock`, `Interrupted`.
+/// Takes, changes or (None) gives back the description's `flock`. Errors: `WouldBlock`, `Interrupted`. Who changes what it holds
+/// gives that back first, and has nothing when the change is refused (flock(2)).
 pub fn flock(file: &OpenFile, kind: Option<LockKind>, blocking: Blocking) -> FsResult<()> {
     let key = key(file);
     let me = file.identity();
@@ -91,21 +94,26 @@ pub fn flock(file: &OpenFile, kind: Option<LockKind>, blocking: Blocking) -> FsR
     file.note_locked();
     let attempt = || {
         with(key, |locks| {
-            let conflict = locks
-                .flocks
-                .iter()
-                .any(|&(holder, held)| holder != me && (held == LockKind::Exclusive || kind == LockKind::Exclusive));
+            if locks.flocks.contains(&(me, kind)) {
+                return true;
+            }
+            locks.flocks.retain(|(holder, _)| *holder != me);
+            let mut others = locks.flocks.iter();
+            let conflict = others.any(|&(_, held)| held == LockKind::Exclusive || kind == LockKind::Exclusive);
             if !conflict {
-                locks.flocks.retain(|(holder, _)| *holder != me);
                 locks.flocks.push((me, kind));
             }
             !conflict
         })
     };
-    wait(blocking, attempt)?;
-    // A weaker lock may let others in.
+    if attempt() {
+        // A weaker lock may let others in.
+        WAITERS.wake_all();
+        return Ok(());
+    }
+    // Nothing is held any more.
     WAITERS.wake_all();
-    Ok(())
+    wait(blocking, attempt)
 }
 
 /// Takes or (None) gives back a range for process `owner`. Errors: `WouldBlock`, `Interrupted`.
@@ -153,10 +161,13 @@ pub(crate) fn owner_has_locks(_owner: u64) -> bool {
     RANGES.load(Ordering::Relaxed) > 0
 }
 
-/// The description is going away: its `flock` goes.
+/// The description is going away: its `flock` goes, and the ranges that it owns itself (F_OFD_SETLK).
 pub(crate) fn release_description(file: &OpenFile) {
     let me = file.identity();
-    with(key(file), |locks| locks.flocks.retain(|(holder, _)| *holder != me));
+    with(key(file), |locks| {
+        locks.flocks.retain(|(holder, _)| *holder != me);
+        locks.ranges.retain(|held| held.owner != me as u64);
+    });
     WAITERS.wake_all();
 }
 
@@ -179,24 +190,29 @@ fn conflict(locks: &FileLocks, owner: u64, range: LockRange, kind: LockKind) -> 
     })
 }
 
-/// Cuts `range` out of what `owner` holds and puts the new lock in.
+/// Cuts `range` out of what `owner` holds and puts the new lock in, as one with those of its kind that it overlaps or touches
+/// (Linux: `posix_lock_inode`).
 fn replace(ranges: &mut Vec<LockHolder>, owner: u64, range: LockRange, kind: Option<LockKind>) {
-    let mut rest = Vec::with_capacity(ranges.len() + 2);
-    for held in ranges.drain(..) {
-        if held.owner != owner || held.range.end <= range.start || range.end <= held.range.start {
-            rest.push(held);
+    let first = ranges.iter().position(|held| held.owner == owner).unwrap_or(ranges.len());
+    let count = ranges[first..].iter().take_while(|held| held.owner == owner).count();
+    let mut own = Vec::with_capacity(count + 2);
+    let mut whole = range;
+    for &held in &ranges[first..first + count] {
+        let LockRange { start, end } = held.range;
+        if Some(held.kind) == kind && start <= range.end && range.start <= end {
+            whole = LockRange { start: whole.start.min(start), end: whole.end.max(end) };
             continue;
         }
-        if held.range.start < range.start {
-            rest.push(LockHolder { range: LockRange { end: range.start, ..held.range }, ..held });
+        if start < range.start {
+            own.push(LockHolder { range: LockRange { start, end: end.min(range.start) }, ..held });
         }
-        if held.range.end > range.end {
-            rest.push(LockHolder { range: LockRange { start: range.end, ..held.range }, ..held });
+        if end > range.end {
+            own.push(LockHolder { range: LockRange { start: start.max(range.end), end }, ..held });
         }
     }
     if let Some(kind) = kind {
-        rest.push(LockHolder { owner, kind, range });
+        own.push(LockHolder { owner, kind, range: whole });
     }
-    rest.sort_by_key(|held| (held.owner, held.range.start));
-    *ranges = rest;
+    own.sort_by_key(|held| held.range.start);
+    ranges.splice(first..first + count, own);
 }

@@ -287,8 +287,8 @@ impl OpenFile {
         String::from_utf8_lossy(&self.path()).into_owned()
     }
 
-    /// Identity of the description, for locks.
-    pub(crate) fn identity(&self) -> usize {
+    /// Identity of the description, for locks: no other has it while this one is open.
+    pub fn identity(&self) -> usize {
         core::ptr::from_ref(self).addr()
     }
 

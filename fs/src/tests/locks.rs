@@ -16,6 +16,9 @@ fn flock_belongs_to_the_description() {
     assert_eq!(flock(&first, SHARED, Blocking::Never), Ok(()));
     assert_eq!(flock(&second, SHARED, Blocking::Never), Ok(()));
     assert_eq!(flock(&first, EXCLUSIVE, Blocking::Never), Err(FsError::WouldBlock));
+    // What was held before has gone with that.
+    assert_eq!(flock(&second, EXCLUSIVE, Blocking::Never), Ok(()));
+    assert_eq!(flock(&second, SHARED, Blocking::Never), Ok(()));
     let waiting = thread::spawn({
         let first = first.clone();
         move || flock(&first, EXCLUSIVE, Blocking::Wait)
@@ -48,4 +51,26 @@ fn ranges_split_and_go_with_any_descriptor() {
     table.close(fd, 1).expect("open");
     assert_eq!(set_range(&file, 2, range(0, 30), EXCLUSIVE, Blocking::Never), Ok(()));
     release_owner(&file, 2);
+}
+
+#[test]
+fn touching_ranges_become_one_and_who_came_first_is_told() {
+    let space = tmp_namespace(10);
+    write_file(&space, "/m", b"");
+    let file = open(&space, "/m", OpenFlags::empty(), RW).expect("there");
+    let range = |start, end| LockRange { start, end };
+    let set =
+        |owner, start, end, kind| set_range(&file, owner, range(start, end), kind, Blocking::Never).expect("free");
+    let told = |kind| test_range(&file, 7, range(0, u64::MAX), kind).map(|held| (held.owner, held.range));
+    set(2, 10, 20, SHARED);
+    set(1, 0, 5, SHARED);
+    assert_eq!(told(LockKind::Exclusive), Some((2, range(10, 20))));
+    set(2, 20, 30, SHARED);
+    assert_eq!(told(LockKind::Exclusive), Some((2, range(10, 30))));
+    set(2, 15, 25, EXCLUSIVE);
+    assert_eq!(told(LockKind::Shared), Some((2, range(15, 25))));
+    set(2, 0, u64::MAX, None);
+    set(2, 40, 50, SHARED);
+    assert_eq!(told(LockKind::Exclusive), Some((1, range(0, 5))));
+    [1, 2].iter().for_each(|&owner| release_owner(&file, owner));
 }

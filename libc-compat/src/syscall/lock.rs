@@ -73,7 +73,7 @@ fn owner(call: &Call<'_>, file: &OpenFile, lock: &Flock) -> Result<u64, Errno> {
             if lock.pid != 0 {
                 return Err(Errno::EINVAL);
             }
-            Ok(core::ptr::from_ref(file).addr() as u64)
+            Ok(file.identity() as u64)
         }
         _ => Ok(call.process().files.lock_owner()),
     }
