@@ -74,9 +74,10 @@ pub fn seals(file: &OpenFile) -> Option<Seals> {
     file.downcast::<MemFile>().map(MemFile::seals).or_else(of_tmpfs)
 }
 
-/// Puts seals on, by their bits. Errors: `Permission` (not open for writing, sealed against it), `Invalid` (no memory
-/// file, bits that mean nothing).
-pub fn add_seals(file: &OpenFile, bits: u32) -> FsResult<()> {
+/// Puts seals on, by their bits. `is_written` tells whether the pages can be written through a mapping. Errors: `Permission`
+/// (not open for writing, sealed against it), `Invalid` (no memory file, bits that mean nothing), `Busy` (against writes, and
+/// there is such a mapping).
+pub fn add_seals(file: &OpenFile, bits: u32, is_written: &dyn Fn(&dyn mm::Backing) -> bool) -> FsResult<()> {
     if !file.status().contains(StatusFlags::WRITE) {
         return Err(FsError::Permission);
     }
@@ -85,6 +86,9 @@ pub fn add_seals(file: &OpenFile, bits: u32) -> FsResult<()> {
         return Err(FsError::Permission);
     }
     let memory = file.downcast::<MemFile>().ok_or(FsError::Invalid)?;
+    if (added - memory.seals()).contains(Seals::WRITE) && memory.backing().is_some_and(|pages| is_written(&*pages)) {
+        return Err(FsError::Busy);
+    }
     memory.seals.fetch_or(added.bits(), Ordering::AcqRel);
     Ok(())
 }

@@ -144,7 +144,7 @@ impl FileContext {
     }
 }
 
-/// mmap(2) of `file`: puts the object into `request` and checks that its access mode allows it (EACCES, ENODEV).
+/// mmap(2) of `file`: puts the object into `request` and checks that its access mode and its seals allow it (EACCES, ENODEV, EPERM).
 pub fn map_file(file: &Arc<OpenFile>, offset: u64, request: &mut MapRequest) -> Result<(), Errno> {
     let status = file.status();
     if !status.contains(StatusFlags::READ) {
@@ -154,6 +154,13 @@ pub fn map_file(file: &Arc<OpenFile>, offset: u64, request: &mut MapRequest) -> 
         if request.prot.contains(Protection::WRITE) {
             return Err(Errno::EACCES);
         }
+        request.max_prot.remove(Protection::WRITE);
+    }
+    if request.sharing == Sharing::Shared && !fs::memfd::may_map_writable(file) {
+        if request.prot.contains(Protection::WRITE) {
+            return Err(Errno::EPERM);
+        }
+        // As Linux from 6.7 on; before, a file sealed with F_SEAL_WRITE has no shared mappings at all.
         request.max_prot.remove(Protection::WRITE);
     }
     match file.backing() {

@@ -16,6 +16,9 @@ enum Command {
         /// Sequences
         #[arg(long, default_value_t = 200)]
         rounds: u32,
+        /// Number of the first one: a seed's sequence N alone is `--first N --rounds 1`
+        #[arg(long, default_value_t = 0)]
+        first: u32,
         /// Calls in a sequence
         #[arg(long, default_value_t = 500)]
         calls: u32,
@@ -63,11 +66,11 @@ fn run(command: &Command) -> Result<String> {
     let bench = Bench::prepare()?;
     let message = anyhow::Error::msg;
     match command {
-        Command::Differential { seed, rounds, calls, families, survey } => {
+        Command::Differential { seed, rounds, first, calls, families, survey } => {
             let seed = seed.unwrap_or_else(fresh_seed);
             println!("seed {seed}");
-            let (rounds, calls, families, survey) = (*rounds, *calls, families.clone(), *survey);
-            let plan = differential::Plan { seed, rounds, calls, families, survey };
+            let (rounds, first, calls) = (*rounds, *first, *calls);
+            let plan = differential::Plan { seed, rounds, first, calls, families: families.clone(), survey: *survey };
             differential::run(&bench, &plan).map_err(message)?;
             Ok(format!("{rounds} sequences of {calls} calls: no difference"))
         }

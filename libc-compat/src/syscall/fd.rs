@@ -188,13 +188,14 @@ pub fn flags_of(file: &OpenFile) -> u32 {
 }
 
 /// F_GET_SEALS, F_ADD_SEALS (memfd_create(2)).
-fn seals(call: &Call<'_>, file: &OpenFile) -> SysResult {
+fn seals(call: &Call<'_>, file: &Arc<OpenFile>) -> SysResult {
     // The bits of `fs` are Linux's.
     const _: () =
         assert!(Seals::FUTURE_WRITE.bits() == linux::F_SEAL_FUTURE_WRITE && Seals::SEAL.bits() == linux::F_SEAL_SEAL);
     if call.uint(1) == linux::F_GET_SEALS {
         return Ok(u64::from(memfd::seals(file).ok_or(Errno::EINVAL)?.bits()));
     }
-    memfd::add_seals(file, call.uint(2))?;
+    let is_written = |backing: &dyn mm::Backing| mm::space().is_mapped_for_writing(backing.id());
+    memfd::add_seals(file, call.uint(2), &is_written)?;
     Ok(0)
 }

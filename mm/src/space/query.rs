@@ -8,7 +8,7 @@ use hal::addr::{HUGE_PAGE_SIZE, PAGE_SIZE};
 
 use super::area::Area;
 use super::info::{AreaInfo, Residence, Usage};
-use super::request::Sharing;
+use super::request::{Protection, Sharing};
 use super::unmap::checked_range;
 use super::{AddressSpace, MapError};
 use crate::backing::Backing;
@@ -44,6 +44,17 @@ impl AddressSpace {
         let (start, area) = state.tree.find(addr)?;
         let object = area.object.as_ref().filter(|_| area.sharing == Sharing::Shared)?;
         Some((object.backing.id(), object.offset + (addr - start)))
+    }
+
+    /// Whether the object `id` can be written through a shared mapping, now or after an mprotect.
+    pub fn is_mapped_for_writing(&self, id: u64) -> bool {
+        let state = self.state.read();
+        let mut areas = state.tree.iter();
+        areas.any(|(_, area)| {
+            area.sharing == Sharing::Shared
+                && area.max_prot.contains(Protection::WRITE)
+                && area.object.as_ref().is_some_and(|object| object.backing.id() == id)
+        })
     }
 
     /// The object behind `addr` and the byte offset in it, private mappings included.

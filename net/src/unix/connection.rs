@@ -319,7 +319,10 @@ impl UnixSocket {
 
     fn give_message(&self, mut packet: Packet, sink: &mut dyn Sink, flags: ReceiveFlags) -> FsResult<Received> {
         let len = packet.bytes.len();
-        let count = if len == 0 { Ok(0) } else { sink.put(&packet.bytes) };
+        let wanted = len.min(sink.remaining());
+        let count = if wanted == 0 { Ok(0) } else { sink.put(&packet.bytes) };
+        // A part is as good as nothing.
+        let count = count.and_then(|count| if count < wanted { Err(FsError::Fault) } else { Ok(count) });
         let from = packet.from();
         let ancillary = if count.is_ok() { ancillary_of(&mut packet, flags.peek) } else { Ancillary::default() };
         // As on Linux a message is lost with a bad buffer, unless it is only looked at.

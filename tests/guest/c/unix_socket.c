@@ -181,6 +181,15 @@ int main(void) {
     TRY(listen(p[0], 1));
     TRY(connect(s[0], (void *)8, sizeof a));
     TRY(setsockopt(s[0], SOL_SOCKET, 9999, &buf, 4));
+    /* A message into a buffer whose end is bad is lost, also the part that would fit. */
+    char *edge = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    munmap(edge + PAGE, PAGE);
+    TRY(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, s));
+    VAL(send(s[1], big, 6000, 0));
+    VAL(send(s[1], "next", 4, 0));
+    TRY(recv(s[0], edge, 2 * PAGE, MSG_PEEK));
+    TRY(recv(s[0], edge, 2 * PAGE, 0));
+    VAL(recv(s[0], edge, 2 * PAGE, 0));
     /* Who wants credentials has a name before it is looked where to; what it had sent before is from that
      * name. */
     int on = 1;

@@ -12,6 +12,8 @@ pub struct Plan {
     pub seed: u64,
     /// Sequences.
     pub rounds: u32,
+    /// Number of the first one.
+    pub first: u32,
     /// Calls in each.
     pub calls: u32,
     /// Families with commas between, or `all`.
@@ -46,9 +48,9 @@ impl Plan {
 /// Runs the plan. An error tells seed, round and the shortest sequence that was found.
 pub fn run(bench: &Bench, plan: &Plan) -> Result<(), String> {
     let failure = |error: anyhow::Error| format!("{error:#}");
-    let firsts: Vec<u32> = (0..plan.rounds).step_by(CHUNK as usize).collect();
-    let chunks: Vec<Vec<String>> =
-        firsts.iter().map(|&first| plan.arguments(first, CHUNK.min(plan.rounds - first))).collect();
+    let end = plan.first + plan.rounds;
+    let firsts = (plan.first..end).step_by(CHUNK as usize);
+    let chunks: Vec<Vec<String>> = firsts.map(|first| plan.arguments(first, CHUNK.min(end - first))).collect();
     let here = in_guest(bench, &chunks).map_err(failure)?;
     let mut problems = String::new();
     let mut count = 0;

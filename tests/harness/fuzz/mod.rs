@@ -106,14 +106,14 @@ pub fn short(filter: &dyn Fn(&str) -> bool, tally: &mut crate::tally::Tally) -> 
     for (name, seed) in [(names[0], 1), (names[1], fresh_seed())] {
         if filter(name) {
             let families = differential::AGREED.to_string();
-            let plan = differential::Plan { seed, rounds: 40, calls: 500, families, survey: false };
+            let plan = differential::Plan { seed, rounds: 40, first: 0, calls: 500, families, survey: false };
             tally.check(&format!("{name} (seed {seed})"), differential::run(&bench, &plan));
         }
     }
     // Some thousand sequences of these may have one that differs still (README.md), so not with a fresh seed.
     if filter(names[2]) {
         let (seed, families) = (MIXED_SEED, "all".to_string());
-        let plan = differential::Plan { seed, rounds: 60, calls: 300, families, survey: false };
+        let plan = differential::Plan { seed, rounds: 60, first: 0, calls: 300, families, survey: false };
         tally.check(&format!("{} (seed {seed})", names[2]), differential::run(&bench, &plan));
     }
     if filter(names[3]) {

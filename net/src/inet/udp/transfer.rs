@@ -234,7 +234,8 @@ impl UdpSocket {
                 from: Some(Address::Inet(InetAddress { v6: self.v6, at: datagram.from })),
                 ancillary: Ancillary { packet: Some(datagram.info), ..Ancillary::default() },
             };
-            if flags.peek || put.is_err() {
+            // As on Linux a message is lost with a bad buffer, unless it is only looked at.
+            if flags.peek {
                 self.queue.lock().push_front(datagram);
             } else {
                 self.forget(&datagram);
