@@ -78,6 +78,8 @@ fn sendfile(call: &mut Call<'_>) -> SysResult {
     if want == 0 {
         return Ok(0);
     }
+    // Whatever there is to send.
+    offset(output.position().saturating_add(want as u64))?;
     if is_stream || input.metadata().kind == FileKind::Directory {
         return Err(Errno::EINVAL);
     }
