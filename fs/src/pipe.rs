@@ -266,6 +266,22 @@ impl Pipe {
         self.pages.store(ring.pieces.len(), Ordering::Release);
     }
 
+    /// What nobody has read goes with the last end (fifo(7)): who opens a named pipe afterwards finds it empty, and of the first size.
+    fn forget_unread(&self) {
+        let is_open = || self.readers.load(Ordering::Acquire) != 0 || self.writers.load(Ordering::Acquire) != 0;
+        if is_open() {
+            return;
+        }
+        let mut ring = self.ring.lock();
+        // Who has opened it meanwhile writes under the lock.
+        if is_open() {
+            return;
+        }
+        *ring = Ring::EMPTY;
+        self.capacity.store(PIPE_CAPACITY, Ordering::Release);
+        self.publish(&ring);
+    }
+
     /// Makes the pipe hold `bytes`. Errors: `Busy` (more pages than that are in use).
     fn set_capacity(&self, bytes: usize) -> FsResult<()> {
         let ring = self.ring.lock();
@@ -461,5 +477,6 @@ impl Drop for PipeEnd {
             pipe.readable.wake_all();
             pipe.read_source.notify(Readiness::READ | Readiness::HANGUP);
         }
+        pipe.forget_unread();
     }
 }

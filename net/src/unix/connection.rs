@@ -196,15 +196,10 @@ impl UnixSocket {
         if !self.is_connected() {
             return Err(FsError::Invalid);
         }
-        let mut received = Received::default();
         if sink.remaining() == 0 {
-            // Nothing is asked for, but there must be something (Linux: `sock_rcvlowat`).
-            return match self.inbox.wait(patience, || self.end_of_stream())? {
-                Some(Err(error)) => Err(error),
-                Some(Ok(())) => Ok(received),
-                None => Ok(Received { from: self.inbox.next_from(), ..received }),
-            };
+            return self.receive_nothing(flags, patience);
         }
+        let mut received = Received::default();
         while sink.remaining() > 0 {
             let turn = self.inbox.reading.lock();
             let moved = self.move_bytes(sink, flags, &mut received);
@@ -229,6 +224,21 @@ impl UnixSocket {
             }
         }
         received.full_len = received.count;
+        Ok(received)
+    }
+
+    /// No bytes are asked for, but there must be some (Linux: `sock_rcvlowat`), and what travels beside them is taken.
+    fn receive_nothing(&self, flags: ReceiveFlags, patience: Patience) -> FsResult<Received> {
+        let mut received = Received::default();
+        if let Some(end) = self.inbox.wait(patience, || self.end_of_stream())? {
+            return end.map(|()| received);
+        }
+        let _turn = self.inbox.reading.lock();
+        if let Some(mut packet) = self.inbox.pop() {
+            received.from = packet.from();
+            received.ancillary = ancillary_of(&mut packet, flags.peek);
+            self.inbox.unpop(packet);
+        }
         Ok(received)
     }
 

@@ -127,13 +127,6 @@ impl Inbox {
             packets.front().map_or(0, |packet| packet.rest().len())
         }
     }
-
-    /// Who sent what a receive would give next; `None` if that has no name, or if there is nothing.
-    pub fn next_from(&self) -> Option<crate::Address> {
-        let from = self.packets.lock().front()?.from.clone();
-        name_of(&from)
-    }
-
     pub fn push(&self, packet: Packet) {
         self.packets.lock().push_back(packet);
         self.readable.wake_one();

@@ -138,5 +138,16 @@ int main(void) {
     sprintf(l, "/proc/self/fd/%d", p[0]);
     readlink(l, m, 63);
     IS(!strncmp(m, "pipe:[", 6));
+    /* What nobody has read goes with the last end of a named pipe. */
+    int unread;
+    TRY(mkfifo("forgets", 0600));
+    f = open("forgets", O_RDWR);
+    VAL(fcntl(f, F_SETPIPE_SZ, 4096));
+    VAL(write(f, "unread", 6));
+    close(f);
+    f = open("forgets", O_RDWR);
+    TRY(ioctl(f, FIONREAD, &unread));
+    VAL(unread);
+    VAL(fcntl(f, F_GETPIPE_SZ));
     return 0;
 }

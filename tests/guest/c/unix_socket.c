@@ -181,6 +181,22 @@ int main(void) {
     TRY(listen(p[0], 1));
     TRY(connect(s[0], (void *)8, sizeof a));
     TRY(setsockopt(s[0], SOL_SOCKET, 9999, &buf, 4));
+    /* A receive of no bytes takes what travels beside them. */
+    TRY(socketpair(AF_UNIX, SOCK_STREAM, 0, s));
+    pipe(p);
+    iv.iov_base = "f";
+    memcpy(CMSG_DATA(h), &p[0], sizeof(int));
+    m.msg_controllen = sizeof cb;
+    h->cmsg_level = SOL_SOCKET;
+    h->cmsg_type = SCM_RIGHTS;
+    h->cmsg_len = CMSG_LEN(sizeof(int));
+    VAL(sendmsg(s[0], &m, 0));
+    close(p[0]);
+    struct pollfd end = {.fd = p[1], .events = POLLOUT};
+    VAL((poll(&end, 1, 0), end.revents));
+    VAL(recv(s[1], b, 0, 0));
+    VAL((poll(&end, 1, 0), end.revents));
+    VAL(recv(s[1], b, 1, 0));
     /* A message into a buffer whose end is bad is lost, also the part that would fit. */
     char *edge = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     munmap(edge + PAGE, PAGE);
