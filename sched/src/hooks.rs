@@ -1,6 +1,6 @@
 //! What the kernel's wiring installs into [`hal::trap::Hooks`], and how vCPUs enter scheduling.
 
-use crate::machine;
+use crate::{machine, preemption};
 
 /// For [`hal::trap::Hooks::timer`]: fires timers, ends slices.
 pub fn timer() {
@@ -14,7 +14,9 @@ pub fn reschedule() {
 
 /// For [`hal::trap::Hooks::preempt`]: kernel code is interrupted, and another thread is to run.
 pub fn preempt() {
-    machine::preempt();
+    if !preemption::is_off() {
+        machine::preempt();
+    }
 }
 
 /// The code that calls becomes vCPU 0's idle thread, which must not block: it spawns the boot's work as a thread and

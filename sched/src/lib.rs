@@ -46,6 +46,7 @@ mod park;
     allow(dead_code, unused_imports, reason = "std schedules the host's threads")
 )]
 mod policy;
+mod preemption;
 mod registry;
 mod rw_lock;
 mod spawn;

@@ -9,7 +9,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::any::{Any, TypeId};
-use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use hal::context::WorkFlags;
 use hal::sync::SpinLock;
 use intrusive_collections::RBTreeAtomicLink;
@@ -38,6 +38,8 @@ pub struct Thread {
     pub(crate) cpu: AtomicUsize,
     pub(crate) voluntary: AtomicU64,
     pub(crate) involuntary: AtomicU64,
+    /// Sections that it is in; see `preemption`.
+    pub(crate) no_preemption: AtomicU32,
     pub(crate) registry_link: RBTreeAtomicLink,
     /// Next in the list of ended threads.
     pub(crate) dead_next: AtomicPtr<Thread>,
@@ -86,6 +88,7 @@ impl Thread {
             cpu: AtomicUsize::new(0),
             voluntary: AtomicU64::new(0),
             involuntary: AtomicU64::new(0),
+            no_preemption: AtomicU32::new(0),
             registry_link: RBTreeAtomicLink::new(),
             dead_next: AtomicPtr::new(core::ptr::null_mut()),
             machine,

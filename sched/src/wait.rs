@@ -1,6 +1,7 @@
 //! Wait queues: threads that wait for a condition which somebody else makes true.
 
 use crate::park;
+use crate::preemption::NoPreemption;
 use crate::waiter::Waiter;
 use crate::{Interruptible, WakeReason};
 use hal::sync::SpinLock;
@@ -99,6 +100,7 @@ impl WaitQueue {
         // Counted first: who waits again goes to the end. The lock opens between wake-ups, so that interrupts are masked
         // for one at a time however long the queue is.
         let waiting = self.len.load(Ordering::Relaxed);
+        let _all_of_them = (waiting > 1).then(NoPreemption::begin);
         (0..waiting).take_while(|_| self.wake_one()).count()
     }
 

@@ -2,6 +2,7 @@
 
 use super::{Key, RequeueError, Requeued};
 use crate::Current;
+use crate::preemption::NoPreemption;
 use crate::waiter::Waiter;
 use core::cell::Cell;
 use hal::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -138,6 +139,7 @@ impl Bucket {
         let mut woken = 0;
         // Who comes from now on, woken threads that wait again among them, is not meant.
         let mut end_ticket = None;
+        let _all_of_them = (count > 1).then(NoPreemption::begin);
         loop {
             let mut list = self.list.lock();
             let end = *end_ticket.get_or_insert(list.next_ticket);

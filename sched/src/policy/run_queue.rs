@@ -3,6 +3,8 @@
 use crate::Thread;
 use intrusive_collections::{KeyAdapter, RBTree, RBTreeAtomicLink, UnsafeRef, intrusive_adapter};
 
+/// A charge may be so old when somebody arrives.
+const OLD_CHARGE_NS: u64 = 100_000;
 /// How long a thread runs while another waits for the vCPU.
 pub(crate) const SLICE_NS: u64 = 3_000_000;
 /// A woken thread takes the vCPU at once if it is behind the running one by more than this.
@@ -112,11 +114,11 @@ impl RunQueue {
 
     /// Charges the running thread up to `now_ns`.
     pub fn charge(&mut self, now_ns: u64) {
-        let ran_ns = now_ns.saturating_sub(self.charged_ns);
+        let counted_ns = self.counted_ns(now_ns);
+        self.load_integral_ns += now_ns.saturating_sub(self.charged_ns) * self.runnable() as u64;
         self.charged_ns = now_ns;
-        self.load_integral_ns += ran_ns * self.runnable() as u64;
         if let Some(running) = &self.running {
-            let vruntime_ns = running.fair.vruntime_ns() + running.fair.scale(ran_ns);
+            let vruntime_ns = running.fair.vruntime_ns() + running.fair.scale(counted_ns);
             running.fair.set_vruntime_ns(vruntime_ns);
             let least_ns = match &self.first {
                 Some(first) => vruntime_ns.min(first.fair.vruntime_ns()),
@@ -124,6 +126,14 @@ impl RunQueue {
             };
             self.min_vruntime_ns = self.min_vruntime_ns.max(least_ns);
         }
+    }
+
+    /// What of the time since the last charge counts as the running thread's. While others wait it could have been preempted
+    /// when its slice was over: what goes far beyond is not its doing (the host ran something else, or a long wake-up could not
+    /// be left), and it must not wait for as long as that behind each of the others.
+    fn counted_ns(&self, now_ns: u64) -> u64 {
+        let end_ns = self.slice_end_ns.map_or(now_ns, |end_ns| now_ns.min(end_ns + SLICE_NS));
+        end_ns.saturating_sub(self.charged_ns)
     }
 
     /// `running` has the vCPU from `now_ns` on (`None`: idle). The previous one was charged.
@@ -174,22 +184,25 @@ impl RunQueue {
 
     /// Queues `thread` at `now_ns`.
     pub fn arrive(&mut self, thread: Runnable, arrival: Arrival, now_ns: u64) -> Effect {
+        // Who runs alone is charged by nobody, and the newcomer's place is relative to where he is now.
+        if now_ns.saturating_sub(self.charged_ns) > OLD_CHARGE_NS {
+            self.charge(now_ns);
+        }
         self.adopt(&thread, arrival);
         let vruntime_ns = thread.fair.vruntime_ns();
         self.put_back(thread);
-        if self.preempts(vruntime_ns, now_ns) {
-            let kept_ns = self.chosen_ns + LEAST_RUN_NS;
-            if self.running.is_none() || now_ns >= kept_ns {
-                return Effect::Preempt;
-            }
-            self.slice_end_ns.get_or_insert(now_ns + SLICE_NS);
-            Effect::ArmSlice(kept_ns)
-        } else if self.slice_end_ns.is_none() {
-            let end_ns = now_ns + SLICE_NS;
-            self.slice_end_ns = Some(end_ns);
-            Effect::ArmSlice(end_ns)
-        } else {
-            Effect::Quiet
+        if self.running.is_none() {
+            return Effect::Preempt;
+        }
+        let preempts = self.preempts(vruntime_ns, now_ns);
+        let is_first = self.slice_end_ns.is_none();
+        let end_ns = *self.slice_end_ns.get_or_insert(now_ns + SLICE_NS);
+        let kept_ns = self.chosen_ns + LEAST_RUN_NS;
+        match preempts {
+            true if now_ns >= kept_ns => Effect::Preempt,
+            true => Effect::ArmSlice(kept_ns),
+            false if is_first => Effect::ArmSlice(end_ns),
+            false => Effect::Quiet,
         }
     }
 
@@ -201,7 +214,7 @@ impl RunQueue {
 
     fn preempts(&self, vruntime_ns: u64, now_ns: u64) -> bool {
         let Some(running) = &self.running else { return true };
-        let running_ns = running.fair.vruntime_ns() + running.fair.scale(now_ns.saturating_sub(self.charged_ns));
+        let running_ns = running.fair.vruntime_ns() + running.fair.scale(self.counted_ns(now_ns));
         vruntime_ns + WAKE_LEAD_NS < running_ns
     }
 

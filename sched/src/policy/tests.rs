@@ -9,6 +9,8 @@ use proptest::prelude::*;
 use std::sync::Arc;
 
 const NEVER_RAN: Arrival = Arrival::New;
+/// A thread has run alone for so long.
+const ALONE_NS: u64 = 10_000_000_000;
 
 fn thread(id: u32) -> Arc<Thread> {
     Arc::new(Thread::new(id, "test", None, CpuSet::ALL, None, Machine::idle()))
@@ -49,6 +51,38 @@ fn a_sleeper_preempts_a_hog_but_gains_no_more_than_its_credit() {
     assert_eq!(effect, Effect::Preempt);
     assert!(sleeper.fair.vruntime_ns() + 2_000_000 > hog.fair.vruntime_ns());
     drain(&mut queue);
+}
+
+#[test]
+fn who_ran_alone_does_not_owe_that_time_to_newcomers() {
+    for arrival in [NEVER_RAN, Arrival::Woken { home_ns: 0 }] {
+        let (hog, newcomer) = (thread(1), thread(2));
+        let mut queue = RunQueue::new();
+        queue.run(Some(runnable(&hog)), 0);
+        let _ = queue.arrive(runnable(&newcomer), arrival, ALONE_NS);
+        queue.charge(ALONE_NS);
+        let ahead_ns = hog.fair.vruntime_ns().saturating_sub(newcomer.fair.vruntime_ns());
+        assert!(ahead_ns <= SLICE_NS, "{ahead_ns} ns before the hog runs again");
+        drain(&mut queue);
+    }
+}
+
+#[test]
+fn time_far_beyond_a_slice_is_not_the_running_threads_doing() {
+    // The woken one preempts at once, if it could.
+    for (arrival, effect) in
+        [(NEVER_RAN, Effect::ArmSlice(ALONE_NS + SLICE_NS)), (Arrival::Woken { home_ns: u64::MAX }, Effect::Preempt)]
+    {
+        let (running, waiting) = (thread(1), thread(2));
+        let mut queue = RunQueue::new();
+        queue.run(Some(runnable(&running)), 0);
+        assert_eq!(queue.arrive(runnable(&waiting), arrival, ALONE_NS), effect);
+        for later_ns in [1_000_000, 500_000_000, 1_000_000_000] {
+            queue.charge(ALONE_NS + later_ns);
+        }
+        assert_eq!(running.fair.vruntime_ns(), ALONE_NS + 2 * SLICE_NS);
+        drain(&mut queue);
+    }
 }
 
 #[test]
