@@ -4,7 +4,7 @@
 //! go back on the list, edge-triggered ones do not, one-shot ones go mute until they are modified. Nothing looks at
 //! items that are not on the list.
 //!
-//! Lock order: `items` (sleeping) -> a source's list -> `Core::ready` -> another epoll's source. A nested epoll is
+//! Lock order: `items` (sleeping) -> a source's list -> `Core::ready`'s -> another epoll's source. A nested epoll is
 //! notified under the inner one's source lock; cycles and depths over 5 are refused when an epoll is added.
 
 use super::{PollSource, PollWatcher, Readiness};
@@ -14,9 +14,10 @@ use crate::open_file::OpenFile;
 use crate::{FsError, FsResult};
 use alloc::{collections::VecDeque, string::String, sync::Arc, sync::Weak, vec::Vec};
 use core::any::Any;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use hal::sync::SpinLock;
 use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 use sched::{Interruptible, Mutex, WaitQueue, WakeReason};
 
 /// How events of one item are delivered.
@@ -67,53 +68,111 @@ pub struct Epoll {
 
 /// What items need of their epoll; shared, so that a late event meets living memory.
 struct Core {
-    ready: SpinLock<VecDeque<Arc<Item>>>,
+    ready: ReadyList,
     waiters: WaitQueue,
     source: PollSource,
+}
+
+/// Items that may be ready, in the order of their events.
+struct ReadyList {
+    items: SpinLock<VecDeque<Arc<Item>>>,
+    /// Their number, for those who only want to know whether there are any. Stored before waiters are woken, and looked at
+    /// after a waiter has entered the queue.
+    len: AtomicUsize,
+}
+
+impl ReadyList {
+    const fn new() -> Self {
+        Self { items: SpinLock::new(VecDeque::new()), len: AtomicUsize::new(0) }
+    }
+
+    fn len(&self) -> usize {
+        self.len.load(Ordering::SeqCst)
+    }
+
+    fn change<R>(&self, change: impl FnOnce(&mut VecDeque<Arc<Item>>) -> R) -> R {
+        let mut items = self.items.lock();
+        let result = change(&mut items);
+        self.len.store(items.len(), Ordering::Relaxed);
+        result
+    }
+
+    /// The first item, off the list: an event from here on puts it there again.
+    fn take(&self) -> Option<Arc<Item>> {
+        let item = self.change(VecDeque::pop_front)?;
+        item.queued.store(false, Ordering::Release);
+        Some(item)
+    }
 }
 
 struct Item {
     core: Arc<Core>,
     file: Weak<OpenFile>,
-    /// [`Readiness`] bits; 0 when a one-shot item has fired.
-    events: AtomicU32,
+    /// Itself, for the list.
+    me: Weak<Item>,
+    /// [`Readiness`] bits, [`EDGE`] and [`ONE_SHOT`]; 0 when a one-shot item has fired.
+    wanted: AtomicU32,
     data: AtomicU64,
-    mode: SpinLock<EpollMode>,
     exclusive: bool,
     queued: AtomicBool,
     /// The item was deleted: it must not be reported any more.
     dead: AtomicBool,
 }
 
+/// Beside the [`Readiness`] bits of [`Item::wanted`].
+const EDGE: u32 = 1 << 30;
+const ONE_SHOT: u32 = 1 << 31;
+
+/// What [`Item::wanted`] says of `interest`.
+fn wanted(interest: &EpollInterest) -> u32 {
+    let mut word = (interest.events | Readiness::ERROR).bits();
+    if interest.mode.edge {
+        word |= EDGE;
+    }
+    if interest.mode.one_shot {
+        word |= ONE_SHOT;
+    }
+    word
+}
+
 impl Item {
-    fn events(&self) -> Readiness {
-        Readiness::from_bits_truncate(self.events.load(Ordering::Acquire))
+    /// Which events are of interest; none when a one-shot item has fired.
+    fn events(wanted: u32) -> Readiness {
+        if wanted == 0 { Readiness::empty() } else { Readiness::from_bits_truncate(wanted) | Readiness::ALWAYS }
     }
 
     /// Puts the item on the ready list unless it is on it.
-    fn enqueue(self: &Arc<Self>) {
-        if !self.queued.swap(true, Ordering::AcqRel) {
-            self.core.ready.lock().push_back(self.clone());
+    fn enqueue(&self) {
+        if !self.queued.swap(true, Ordering::AcqRel)
+            && let Some(me) = self.me.upgrade()
+        {
+            self.core.ready.change(|items| items.push_back(me));
         }
+    }
+
+    /// What the object is ready for, of what is `wanted`; None when that is nothing.
+    fn ready(&self, wanted: u32) -> Option<Readiness> {
+        if wanted == 0 || self.dead.load(Ordering::Acquire) {
+            return None;
+        }
+        let ready = self.file.upgrade()?.file().poll() & Self::events(wanted);
+        (!ready.is_empty()).then_some(ready)
     }
 }
 
-/// The watcher that hangs on the object's source.
-struct ItemWatcher(Arc<Item>);
-
-impl PollWatcher for ItemWatcher {
+/// Hangs on the object's source.
+impl PollWatcher for Item {
     fn notify(&self, what: Readiness) -> bool {
-        let events = self.0.events();
-        if events.is_empty() || !what.intersects(events | Readiness::ALWAYS) {
+        if !what.intersects(Self::events(self.wanted.load(Ordering::Acquire))) {
             return false;
         }
-        self.0.enqueue();
-        let woke = self.0.core.waiters.wake_one();
-        self.0.core.source.notify(Readiness::READ);
+        self.enqueue();
+        let woke = self.core.waiters.wake_one();
+        self.core.source.notify(Readiness::READ);
         woke
     }
     fn exclusive(&self) -> bool {
-        self.0.exclusive
+        self.exclusive
     }
 }
 
@@ -121,11 +180,7 @@ impl Epoll {
     /// An empty set.
     pub fn new() -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
-            core: Arc::new(Core {
-                ready: SpinLock::new(VecDeque::new()),
-                waiters: WaitQueue::new(),
-                source: PollSource::new(),
-            }),
+            core: Arc::new(Core { ready: ReadyList::new(), waiters: WaitQueue::new(), source: PollSource::new() }),
             items: Mutex::new(HashMap::new()),
             ino: crate::anonymous::next_ino(),
             me: me.clone(),
@@ -153,28 +208,25 @@ impl Epoll {
 
     fn insert(&self, fd: u32, file: &Arc<OpenFile>, source: &PollSource, interest: EpollInterest) -> FsResult<()> {
         let mut items = self.items.lock();
-        let key = (fd, Arc::as_ptr(file).addr());
-        if items.contains_key(&key) {
-            return Err(FsError::Exists);
-        }
-        let item = Arc::new(Item {
+        items.try_reserve(1).map_err(|_| FsError::NoMemory)?;
+        let Entry::Vacant(place) = items.entry((fd, Arc::as_ptr(file).addr())) else { return Err(FsError::Exists) };
+        let item = Arc::new_cyclic(|me| Item {
             core: self.core.clone(),
             file: Arc::downgrade(file),
-            events: AtomicU32::new(interest.events.bits() | Readiness::ERROR.bits()),
+            me: me.clone(),
+            wanted: AtomicU32::new(wanted(&interest)),
             data: AtomicU64::new(interest.data),
-            mode: SpinLock::new(interest.mode),
             exclusive: interest.mode.exclusive,
             queued: AtomicBool::new(false),
             dead: AtomicBool::new(false),
         });
-        let watcher: Arc<dyn PollWatcher> = Arc::new(ItemWatcher(item.clone()));
-        items.try_reserve(1).map_err(|_| FsError::NoMemory)?;
+        let watcher: Arc<dyn PollWatcher> = item.clone();
         file.remember_epoll(Watched { epoll: self.me.clone(), fd, watcher: watcher.clone() })?;
         if let Err(error) = source.attach(watcher) {
             let _forgotten = file.forget_epoll(self, fd);
             return Err(error);
         }
-        items.insert(key, item.clone());
+        place.insert(item.clone());
         drop(items);
         self.announce(&item, file);
         Ok(())
@@ -187,9 +239,8 @@ impl Epoll {
         if item.exclusive || interest.mode.exclusive {
             return Err(FsError::Invalid);
         }
-        *item.mode.lock() = interest.mode;
         item.data.store(interest.data, Ordering::Release);
-        item.events.store(interest.events.bits() | Readiness::ERROR.bits(), Ordering::Release);
+        item.wanted.store(wanted(&interest), Ordering::Release);
         drop(items);
         self.announce(&item, file);
         Ok(())
@@ -207,7 +258,7 @@ impl Epoll {
 
     /// Puts an item that is ready already on the list.
     fn announce(&self, item: &Arc<Item>, file: &OpenFile) {
-        if file.file().poll().intersects(item.events() | Readiness::ALWAYS) {
+        if file.file().poll().intersects(Item::events(item.wanted.load(Ordering::Acquire))) {
             item.enqueue();
             self.core.waiters.wake_one();
             self.core.source.notify(Readiness::READ);
@@ -222,16 +273,13 @@ impl Epoll {
             if count > 0 || deadline_ns == Some(0) {
                 return Ok(count);
             }
-            let woken = self
-                .core
-                .waiters
-                .wait_until(deadline_ns, Interruptible::Yes, || (!self.core.ready.lock().is_empty()).then_some(()));
-            match woken {
+            let Core { ready, waiters, .. } = &*self.core;
+            match waiters.wait_until(deadline_ns, Interruptible::Yes, || (ready.len() > 0).then_some(())) {
                 Ok(()) => {}
                 Err(WakeReason::Interrupted) => {
                     // A wake-up may have been meant for this thread.
-                    if !self.core.ready.lock().is_empty() {
-                        self.core.waiters.wake_one();
+                    if ready.len() > 0 {
+                        waiters.wake_one();
                     }
                     return Err(FsError::Interrupted);
                 }
@@ -241,27 +289,25 @@ impl Epoll {
     }
 
     fn collect(&self, max: usize, emit: &mut dyn FnMut(EpollEvent)) -> usize {
-        let mut left = self.core.ready.lock().len();
+        let mut left = self.core.ready.len();
         let mut count = 0;
         while left > 0 && count < max {
             left -= 1;
-            let Some(item) = self.core.ready.lock().pop_front() else { break };
-            // Cleared before the object is asked: an event in between puts the item on the list again.
-            item.queued.store(false, Ordering::Release);
-            let Some(ready) = item_ready(&item) else { continue };
-            let mode = *item.mode.lock();
-            if mode.one_shot {
-                // Of two threads that collect at once, one gets it.
-                if item.events.swap(0, Ordering::AcqRel) == 0 {
+            let Some(item) = self.core.ready.take() else { break };
+            let wanted = item.wanted.load(Ordering::Acquire);
+            let Some(ready) = item.ready(wanted) else { continue };
+            if wanted & ONE_SHOT != 0 {
+                // Of two threads that collect at once, one gets it; who modifies it meanwhile announces it anew.
+                if item.wanted.compare_exchange(wanted, 0, Ordering::AcqRel, Ordering::Relaxed).is_err() {
                     continue;
                 }
-            } else if !mode.edge {
+            } else if wanted & EDGE == 0 {
                 item.enqueue();
             }
             emit(EpollEvent { ready, data: item.data.load(Ordering::Acquire) });
             count += 1;
         }
-        if count == max && max > 0 && !self.core.ready.lock().is_empty() {
+        if count == max && max > 0 && self.core.ready.len() > 0 {
             // Others may serve what is left.
             self.core.waiters.wake_one();
         }
@@ -296,19 +342,6 @@ impl Epoll {
 
 static NESTING: Mutex<()> = Mutex::new(());
 
-/// What the item's object is ready for, of what is wanted; None when that is nothing.
-fn item_ready(item: &Item) -> Option<Readiness> {
-    if item.dead.load(Ordering::Acquire) {
-        return None;
-    }
-    let events = item.events();
-    if events.is_empty() {
-        return None;
-    }
-    let ready = item.file.upgrade()?.file().poll() & (events | Readiness::ALWAYS);
-    (!ready.is_empty()).then_some(ready)
-}
-
 /// What a watched description keeps, to take itself out when it is closed.
 pub(crate) struct Watched {
     pub epoll: Weak<Epoll>,
@@ -324,14 +357,13 @@ impl File for Epoll {
         crate::anonymous::metadata(self.ino)
     }
     fn poll(&self) -> Readiness {
-        let mut left = self.core.ready.lock().len();
+        let mut left = self.core.ready.len();
         while left > 0 {
             left -= 1;
-            let Some(item) = self.core.ready.lock().pop_front() else { break };
-            item.queued.store(false, Ordering::Release);
-            if item_ready(&item).is_some() {
+            let Some(item) = self.core.ready.take() else { break };
+            if item.ready(item.wanted.load(Ordering::Acquire)).is_some() {
                 if !item.queued.swap(true, Ordering::AcqRel) {
-                    self.core.ready.lock().push_front(item);
+                    self.core.ready.change(|items| items.push_front(item));
                 }
                 return Readiness::READ;
             }
@@ -359,7 +391,7 @@ impl Drop for Epoll {
             }
         }
         // Items hold the core and the core's list holds items: this breaks the cycle.
-        let _rest = core::mem::take(&mut *self.core.ready.lock());
+        let _rest = self.core.ready.change(core::mem::take);
     }
 }
 
