@@ -7,7 +7,7 @@ use guest::report::Bar;
 use guest::system::{Side, Systems};
 use guest::turns::{self, Common, both, row};
 use measure::{Server, Way};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 mod load;
@@ -43,6 +43,9 @@ struct Options {
     /// wall, transfer: over this tap device instead of user networking; the host has 10.77.0.1/24 at it
     #[arg(long)]
     tap: Option<String>,
+    /// profile: a directory for files of the kernel's executed addresses with their counts a request, for addr2line and objdump
+    #[arg(long)]
+    addresses: Option<PathBuf>,
     /// Seconds of each run of wrk
     #[arg(long, default_value_t = 10)]
     seconds: u32,
@@ -117,7 +120,7 @@ fn measure(options: &Options) -> Result<bool> {
     if wanted.contains(&What::Profile) {
         for server in servers.iter().map(|which| which.server(&options.jvm)) {
             for &side in &sides {
-                measure::profile(&systems, side, &server, way)?;
+                measure::profile(&systems, side, &server, way, options.addresses.as_deref())?;
             }
         }
     }

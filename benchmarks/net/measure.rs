@@ -138,8 +138,15 @@ pub fn requests(systems: &Systems, side: Side, server: &Server, way: Way<'_>) ->
     Ok(samples)
 }
 
-/// Prints where the instructions of a request go, with one connection and with 16.
-pub fn profile(systems: &Systems, side: Side, server: &Server, way: Way<'_>) -> Result<()> {
+/// Prints where the instructions of a request go, with one connection and with 16. `addresses`: a directory for ours by address,
+/// `CLASS-CONNECTIONS`.
+pub fn profile(
+    systems: &Systems,
+    side: Side,
+    server: &Server,
+    way: Way<'_>,
+    addresses: Option<&std::path::Path>,
+) -> Result<()> {
     let (run, door) = start(systems, side, server, way, true)?;
     let mut monitor = run.monitor()?;
     let kernel = (side == Side::Demitasse).then(|| systems.unstripped(&["network"])).transpose()?;
@@ -148,7 +155,9 @@ pub fn profile(systems: &Systems, side: Side, server: &Server, way: Way<'_>) -> 
     for clients in [&mut many, &mut Clients::connect(&door, 1)?] {
         rounds(&mut monitor, clients)?;
         println!("\n{}, {}", side.name(), server.text);
-        crate::profile::print(&mut monitor, clients, kernel.as_deref())?;
+        let file = addresses.filter(|_| side == Side::Demitasse);
+        let file = file.map(|directory| directory.join(format!("{}-{}", server.class, clients.count())));
+        crate::profile::print(&mut monitor, clients, kernel.as_deref(), file.as_deref())?;
     }
     Ok(())
 }

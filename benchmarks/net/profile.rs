@@ -5,7 +5,8 @@ use anyhow::{Context, Result};
 use goblin::elf::Elf;
 use goblin::elf::sym::{STT_FUNC, STT_NOTYPE};
 use guest::qmp::Monitor;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -63,8 +64,13 @@ fn address(line: &str) -> Option<u64> {
 }
 
 /// Prints the instructions a request, how many of them each function of `kernel` (its ELF file) has, and how often it is called;
-/// `None`: it has no names.
-pub fn print(monitor: &mut Monitor, clients: &mut Clients, kernel: Option<&Path>) -> Result<()> {
+/// `None`: it has no names. `addresses`: a file for the executed addresses of the kernel, each with its count a request.
+pub fn print(
+    monitor: &mut Monitor,
+    clients: &mut Clients,
+    kernel: Option<&Path>,
+    addresses: Option<&Path>,
+) -> Result<()> {
     let symbols = kernel.map_or_else(|| Ok(Symbols(Vec::new())), Symbols::read)?;
     let directory = tempfile::tempdir_in("/var/tmp")?;
     let log = directory.path().join("log");
@@ -77,12 +83,14 @@ pub fn print(monitor: &mut Monitor, clients: &mut Clients, kernel: Option<&Path>
         monitor.human(line)?;
     }
     let mut counts: HashMap<&str, (u64, u64)> = HashMap::new();
+    let mut each_address: BTreeMap<u64, u64> = BTreeMap::new();
     let (mut kernel_count, mut all) = (0_u64, 0_u64);
     for line in BufReader::new(File::open(&log).context("QEMU wrote no log")?).lines() {
         let Some(address) = address(&line?) else { continue };
         all += 1;
         if address >= KERNEL {
             kernel_count += 1;
+            *each_address.entry(address).or_default() += 1;
             let (name, is_entered) = symbols.name(address);
             let (count, calls) = counts.entry(name).or_default();
             *count += 1;
@@ -101,6 +109,13 @@ pub fn print(monitor: &mut Monitor, clients: &mut Clients, kernel: Option<&Path>
     println!("   total    calls  function");
     for (name, (count, calls)) in counts.iter().take(SHOWN) {
         println!("{:8} {:8.1}  {name}", count / requests, *calls as f64 / requests as f64);
+    }
+    if let Some(file) = addresses {
+        let mut text = String::new();
+        for (address, count) in each_address {
+            writeln!(text, "{address:#x} {:.2}", count as f64 / requests as f64)?;
+        }
+        std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
     }
     Ok(())
 }
