@@ -5,6 +5,8 @@ use intrusive_collections::{KeyAdapter, RBTree, RBTreeAtomicLink, UnsafeRef, int
 
 /// A charge may be so old when somebody arrives.
 const OLD_CHARGE_NS: u64 = 100_000;
+/// No time: far from every other, and sums with it do not wrap.
+const NEVER: u64 = u64::MAX / 2;
 /// How long a thread runs while another waits for the vCPU.
 pub(crate) const SLICE_NS: u64 = 3_000_000;
 /// A woken thread takes the vCPU at once if it is behind the running one by more than this.
@@ -65,8 +67,8 @@ pub(crate) struct RunQueue {
     chosen_ns: u64,
     /// The running thread is charged up to here.
     charged_ns: u64,
-    /// `None` while the running thread has the vCPU to itself.
-    slice_end_ns: Option<u64>,
+    /// [`NEVER`] while the running thread has the vCPU to itself.
+    slice_end_ns: u64,
     /// Runnable threads integrated over time, for the load average.
     load_integral_ns: u64,
 }
@@ -82,7 +84,7 @@ impl RunQueue {
             running: None,
             chosen_ns: 0,
             charged_ns: 0,
-            slice_end_ns: None,
+            slice_end_ns: NEVER,
             load_integral_ns: 0,
         }
     }
@@ -109,7 +111,7 @@ impl RunQueue {
 
     /// When the running thread has to share; `None` if nobody waits.
     pub fn slice_end_ns(&self) -> Option<u64> {
-        self.slice_end_ns
+        (self.slice_end_ns != NEVER).then_some(self.slice_end_ns)
     }
 
     /// Charges the running thread up to `now_ns`.
@@ -132,13 +134,12 @@ impl RunQueue {
     /// when its slice was over: what goes far beyond is not its doing (the host ran something else, or a long wake-up could not
     /// be left), and it must not wait for as long as that behind each of the others.
     fn counted_ns(&self, now_ns: u64) -> u64 {
-        let end_ns = self.slice_end_ns.map_or(now_ns, |end_ns| now_ns.min(end_ns + SLICE_NS));
-        end_ns.saturating_sub(self.charged_ns)
+        now_ns.min(self.slice_end_ns + SLICE_NS).saturating_sub(self.charged_ns)
     }
 
     /// `running` has the vCPU from `now_ns` on (`None`: idle). The previous one was charged.
     pub fn run(&mut self, running: Option<Runnable>, now_ns: u64) {
-        self.slice_end_ns = (running.is_some() && self.len > 0).then_some(now_ns + SLICE_NS);
+        self.slice_end_ns = if running.is_some() && self.len > 0 { now_ns + SLICE_NS } else { NEVER };
         self.running = running;
         self.chosen_ns = now_ns;
         self.charged_ns = now_ns;
@@ -195,13 +196,15 @@ impl RunQueue {
             return Effect::Preempt;
         }
         let preempts = self.preempts(vruntime_ns, now_ns);
-        let is_first = self.slice_end_ns.is_none();
-        let end_ns = *self.slice_end_ns.get_or_insert(now_ns + SLICE_NS);
+        let is_first = self.slice_end_ns == NEVER;
+        if is_first {
+            self.slice_end_ns = now_ns + SLICE_NS;
+        }
         let kept_ns = self.chosen_ns + LEAST_RUN_NS;
         match preempts {
             true if now_ns >= kept_ns => Effect::Preempt,
             true => Effect::ArmSlice(kept_ns),
-            false if is_first => Effect::ArmSlice(end_ns),
+            false if is_first => Effect::ArmSlice(self.slice_end_ns),
             false => Effect::Quiet,
         }
     }
@@ -220,7 +223,7 @@ impl RunQueue {
 
     /// Whether the running thread's slice is over at `now_ns`.
     pub fn is_slice_over(&self, now_ns: u64) -> bool {
-        self.len > 0 && self.slice_end_ns.is_none_or(|end_ns| now_ns >= end_ns)
+        self.len > 0 && (self.slice_end_ns == NEVER || now_ns >= self.slice_end_ns)
     }
 
     /// Takes the thread that is to run next.

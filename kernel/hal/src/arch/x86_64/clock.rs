@@ -12,6 +12,10 @@ use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering}
 static SEQUENCE: AtomicU32 = AtomicU32::new(0);
 static MULT: AtomicU32 = AtomicU32::new(1);
 static SHIFT: AtomicU32 = AtomicU32::new(0);
+/// `MULT`, as it is with [`NOW_SHIFT`].
+static NOW_MULT: AtomicU64 = AtomicU64::new(1 << NOW_SHIFT);
+/// A shift that the compiler knows; [`scale`] gives none that is larger.
+const NOW_SHIFT: u32 = 32;
 static TSC_BASE: AtomicU64 = AtomicU64::new(0);
 static MONO_BASE_NS: AtomicU64 = AtomicU64::new(0);
 static REAL_OFFSET_NS: AtomicI64 = AtomicI64::new(0);
@@ -29,23 +33,29 @@ pub fn read_tsc() -> u64 {
     u64::from(high) << 32 | u64::from(low)
 }
 
-/// The parameters in force.
-pub fn tsc_params() -> TscParams {
+/// What `read` makes of the words above when they do not change meanwhile.
+#[inline]
+fn consistently<R>(read: impl Fn() -> R) -> R {
     loop {
         let before = SEQUENCE.load(Ordering::Acquire);
-        let params = TscParams {
-            mult: MULT.load(Ordering::Relaxed),
-            shift: SHIFT.load(Ordering::Relaxed),
-            tsc_base: TSC_BASE.load(Ordering::Relaxed),
-            mono_base_ns: MONO_BASE_NS.load(Ordering::Relaxed),
-            real_offset_ns: REAL_OFFSET_NS.load(Ordering::Relaxed),
-        };
+        let result = read();
         core::sync::atomic::fence(Ordering::Acquire);
         if before & 1 == 0 && SEQUENCE.load(Ordering::Relaxed) == before {
-            return params;
+            return result;
         }
         crate::cpu::relax();
     }
+}
+
+/// The parameters in force.
+pub fn tsc_params() -> TscParams {
+    consistently(|| TscParams {
+        mult: MULT.load(Ordering::Relaxed),
+        shift: SHIFT.load(Ordering::Relaxed),
+        tsc_base: TSC_BASE.load(Ordering::Relaxed),
+        mono_base_ns: MONO_BASE_NS.load(Ordering::Relaxed),
+        real_offset_ns: REAL_OFFSET_NS.load(Ordering::Relaxed),
+    })
 }
 
 fn publish(params: TscParams) {
@@ -53,6 +63,7 @@ fn publish(params: TscParams) {
     SEQUENCE.fetch_add(1, Ordering::AcqRel);
     MULT.store(params.mult, Ordering::Relaxed);
     SHIFT.store(params.shift, Ordering::Relaxed);
+    NOW_MULT.store(u64::from(params.mult) << (NOW_SHIFT - params.shift), Ordering::Relaxed);
     TSC_BASE.store(params.tsc_base, Ordering::Relaxed);
     MONO_BASE_NS.store(params.mono_base_ns, Ordering::Relaxed);
     REAL_OFFSET_NS.store(params.real_offset_ns, Ordering::Relaxed);
@@ -70,11 +81,12 @@ pub fn on_clock_change(hook: fn()) {
     CHANGE_HOOK.store(hook as *const () as usize, Ordering::Release);
 }
 
-/// Time since boot.
+/// Time since boot: to the nanosecond what [`TscParams::monotonic_ns`] makes of the counter.
 pub fn now_ns() -> u64 {
-    let params = tsc_params();
-    let ticks = read_tsc().saturating_sub(params.tsc_base);
-    params.mono_base_ns + ((u128::from(ticks) * u128::from(params.mult)) >> params.shift) as u64
+    let [mult, tsc_base, mono_base_ns] =
+        consistently(|| [&NOW_MULT, &TSC_BASE, &MONO_BASE_NS].map(|word| word.load(Ordering::Relaxed)));
+    let ticks = read_tsc().saturating_sub(tsc_base);
+    mono_base_ns + ((u128::from(ticks) * u128::from(mult)) >> NOW_SHIFT) as u64
 }
 
 /// Monotonic time starts now, at 0, with a counter of `tsc_hz`.
