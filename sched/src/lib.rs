@@ -18,8 +18,8 @@
 //! # Policy
 //! One queue a vCPU, ordered by virtual run time, with stealing by vCPUs that run out of work. A woken thread goes
 //! where its cache is if that vCPU is idle, else to an idle one, else where it was; but a waker that always blocks soon
-//! after it wakes somebody keeps the wakee on its own vCPU (a hand-over). There is no periodic tick: a slice timer is
-//! armed only while a vCPU has a second thread to run.
+//! after it wakes somebody keeps the wakee on its own vCPU (a hand-over), and so does an interrupt that found its vCPU
+//! idle. There is no periodic tick: a slice timer is armed only while a vCPU has a second thread to run.
 //!
 //! # Lock order
 //! `Mutex`/`RwLock` (sleep) -> wait-queue, futex-bucket or timer spin locks (two buckets: lower index first)

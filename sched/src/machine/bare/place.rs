@@ -67,8 +67,12 @@ fn choose(thread: &Thread, waker: &Thread, me: usize) -> (usize, bool) {
     {
         return (me, true);
     }
-    if thread.may_run_on(last) && claim(last) {
-        return (last, false);
+    // An interrupt found this vCPU idle: it is awake now, and to wake another one costs an interrupt more.
+    let awake_anyway = if waker_is_idle { Some(me) } else { None };
+    for candidate in awake_anyway.into_iter().chain([last]) {
+        if thread.may_run_on(candidate) && claim(candidate) {
+            return (candidate, false);
+        }
     }
     (spread(thread, me, Search::Near), false)
 }
