@@ -136,7 +136,11 @@ fn build(root: &Path, features: &[&str]) -> Result<PathBuf, Failure> {
         }
     };
     if !status.success() {
-        return Err(Failure::build(format!("the kernel does not build ({status}): {}", first_error(log))));
+        let command = format!("cargo {profile} --features={}", features.join(","));
+        let why = first_error(log);
+        return Err(Failure::build(format!(
+            "the kernel does not build ({status}): {why}; run \"{command}\" to see all"
+        )));
     }
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     Ok(root.join(target).join(profile).join("kernel"))
@@ -153,8 +157,7 @@ fn first_error(mut log: fs::File) -> String {
     let mut text = String::new();
     let _ = log.rewind().and_then(|()| log.read_to_string(&mut text));
     let is_error = |line: &&str| line.starts_with("error") && !line.starts_with("error: could not compile");
-    let line = text.lines().find(is_error).or(text.lines().last()).unwrap_or("no message");
-    format!("{line}; run \"cargo kernel\" to see all")
+    text.lines().find(is_error).or(text.lines().last()).unwrap_or("no message").to_string()
 }
 
 fn finish(built: &Path, image: &Path, features: &[&str]) -> Result<(), Failure> {

@@ -31,7 +31,7 @@ pub fn mount(_namespace: &Namespace, volumes: &[wire::Volume]) -> Result<(), Str
     if volumes.is_empty() {
         return Ok(());
     }
-    Err(String::from("this kernel was built without volumes: build it with cargo kernel --features volumes"))
+    Err(String::from("this kernel was built without volumes: build it with cargo kernel-fast --features volumes"))
 }
 
 /// Nothing to write back.
