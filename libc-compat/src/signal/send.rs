@@ -1,5 +1,6 @@
 //! Sending: queue the signal, then make a thread look.
 
+use super::action::{DefaultAction, default_action};
 use super::info::{SI_USER, SigInfo};
 use super::job;
 use super::queue::Queued;
@@ -29,7 +30,11 @@ pub fn send_to_process(process: &Process, info: SigInfo) -> Result<(), Errno> {
         Queued::Already => return Ok(()),
         Queued::Yes => process.signals.source.notify(fs::Readiness::READ),
     }
-    if let Some(thread) = threads.values().find(|thread| wants(thread, signo)) {
+    let Some(thread) = threads.values().find(|thread| wants(thread, signo)) else { return Ok(()) };
+    if kills_at_once(process, thread, signo) {
+        drop(threads);
+        process.request_exit(ExitStatus::Signaled { signo, core: false });
+    } else {
         wake(thread);
     }
     Ok(())
@@ -51,7 +56,9 @@ pub fn send_to_thread(thread: &Thread, info: SigInfo) -> Result<(), Errno> {
         return Err(Errno::EAGAIN);
     }
     task.process().signals.source.notify(fs::Readiness::READ);
-    if wants(thread, signo) {
+    if kills_at_once(task.process(), thread, signo) {
+        task.process().request_exit(ExitStatus::Signaled { signo, core: false });
+    } else if wants(thread, signo) {
         wake(thread);
     }
     Ok(())
@@ -94,6 +101,16 @@ pub(crate) fn drops(process: &Process, thread: Option<u32>, signo: u8) -> bool {
 
 fn wants(thread: &Thread, signo: u8) -> bool {
     task_of(thread).is_some_and(|task| !task.signals.mask().contains(signo) || task.signals.waited().contains(signo))
+}
+
+/// Whether the signal ends the process without waiting for `thread`'s turn to find that out (Linux: `complete_signal`). What leaves a
+/// core comes when the thread does: its registers are of interest.
+fn kills_at_once(process: &Process, thread: &Thread, signo: u8) -> bool {
+    let has_default_action = !process.signals.actions.ignored().union(process.signals.actions.caught()).contains(signo);
+    has_default_action
+        && default_action(signo) == DefaultAction::Terminate
+        && task_of(thread).is_some_and(|task| !task.signals.mask().contains(signo))
+        && !process.signals.job.is_stopped()
 }
 
 fn wake(thread: &Thread) {

@@ -113,6 +113,21 @@ fn sigsuspend_returns_eintr_and_puts_the_mask_back() {
     assert_eq!(sleeper.join(), (EINTR, vec![SIGUSR2.into()], set(SIGUSR2) | set(SIGHUP)));
 }
 
+#[test]
+fn a_signal_that_kills_does_not_wait_for_a_thread_s_turn() {
+    run(|app| {
+        app.block(set(SIGTERM));
+        app.handle(SIGUSR1, 0);
+        for survived in [SIGTERM, SIGUSR1, SIGWINCH] {
+            signal::send_from_outside(&app.process, survived);
+        }
+        assert!(!app.process.is_ending());
+        // The thread is here, in no call.
+        signal::send_from_outside(&app.process, SIGHUP);
+        assert!(app.process.is_ending());
+    });
+}
+
 /// A pause in the middle of a call, with a signal that has a handler with `flags`.
 fn interrupted_sleep(flags: u32, ns: i64) -> (i64, TimeSpec) {
     let process = Process::for_test();

@@ -346,9 +346,9 @@ impl UnixSocket {
     }
 }
 
-/// What the receiver of a packet gets beside its bytes; a peek leaves copies.
+/// What the receiver of a packet gets beside its bytes: files once, unless it peeks; who sent them with each part.
 fn ancillary_of(packet: &mut Packet, peek: bool) -> Ancillary {
-    let mut ancillary = if peek { packet.ancillary.clone() } else { core::mem::take(&mut packet.ancillary) };
-    ancillary.credentials = ancillary.credentials.or(Some(packet.sender));
-    ancillary
+    let sent = &mut packet.ancillary;
+    let files = if peek { sent.files.clone() } else { core::mem::take(&mut sent.files) };
+    Ancillary { files, credentials: sent.credentials.or(Some(packet.sender)), ..Ancillary::default() }
 }

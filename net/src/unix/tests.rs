@@ -252,6 +252,19 @@ fn descriptions_travel_with_the_first_byte() {
 }
 
 #[test]
+fn each_part_of_a_message_tells_who_sent_it() {
+    let [a, b] = UnixSocket::pair(Kind::Stream, ME);
+    let said = Some(Credentials { uid: 1234, ..ME });
+    let ancillary = Ancillary { credentials: said, ..Ancillary::default() };
+    let arguments = SendArguments { ancillary, ..SendArguments::default() };
+    a.send(&mut SliceSource::new(b"parts"), arguments, Blocking::Never).unwrap();
+    for _ in 0..2 {
+        let got = b.receive(&mut SliceSink::new(&mut [0; 2]), ReceiveFlags::default(), Blocking::Never).unwrap();
+        assert_eq!((got.count, got.ancillary.credentials), (2, said));
+    }
+}
+
+#[test]
 fn shutdown_closes_one_direction() {
     let [a, b] = UnixSocket::pair(Kind::SeqPacket, ME);
     send(&a, b"last", Blocking::Never).unwrap();
