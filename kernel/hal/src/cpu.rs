@@ -24,6 +24,17 @@ pub fn relax() {
     core::hint::spin_loop();
 }
 
+/// Orders all memory accesses before it against all after it, as a device sees them that runs beside this vCPU
+/// (virtio 1.2, 2.7.13.4.1). It is the instruction MFENCE: a sequentially consistent `fence` of `core` is compiled to a locked
+/// instruction, and of those QEMU's emulation makes plain ones where all vCPUs have one thread, though devices have others: a
+/// device's last word was missed so, and with it every interrupt that would have followed.
+pub fn device_fence() {
+    // SAFETY: MFENCE is in every x86-64 processor and changes nothing.
+    unsafe {
+        core::arch::asm!("mfence", options(nostack, preserves_flags));
+    }
+}
+
 /// What the processor offers, read once at boot.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CpuFeatures {

@@ -11,8 +11,8 @@ mod layout;
 pub use layout::{DESCRIPTOR_BYTES, Descriptor, FLAG_INDIRECT, FLAG_NEXT, FLAG_WRITE, Layout, SharedMemory};
 
 use alloc::{boxed::Box, vec::Vec};
-use core::sync::atomic::{Ordering, fence};
 use hal::addr::PhysAddr;
+use hal::cpu::device_fence;
 
 /// In the used ring's flags: the device does not want to be notified.
 const USED_NO_NOTIFY: u16 = 1;
@@ -225,7 +225,7 @@ impl VirtQueue {
     /// Whether the device wants to be told of what was added since the last call.
     pub fn needs_notify(&mut self) -> bool {
         // The device may go to sleep just now: our index must be out before its wish is read (section 2.7.13.4.1).
-        fence(Ordering::SeqCst);
+        device_fence();
         let new = self.available_next;
         let old = core::mem::replace(&mut self.notified_at, new);
         match self.options.event_index {
@@ -268,7 +268,7 @@ impl VirtQueue {
             EventIndex::Negotiated => self.memory.store(self.layout.used_event(), self.used_next),
             EventIndex::Absent => self.memory.store(self.layout.available(), 0),
         }
-        fence(Ordering::SeqCst);
+        device_fence();
         self.is_broken || self.memory.load(self.layout.used_index()) == self.used_next
     }
 
