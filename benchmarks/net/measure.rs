@@ -7,6 +7,7 @@ use guest::run::Run;
 use guest::system::{Link, Plan, Program, Side, Systems};
 use guest::turns::Samples;
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -140,13 +141,7 @@ pub fn requests(systems: &Systems, side: Side, server: &Server, way: Way<'_>) ->
 
 /// Prints where the instructions of a request go, with one connection and with 16. `addresses`: a directory for ours by address,
 /// `CLASS-CONNECTIONS`.
-pub fn profile(
-    systems: &Systems,
-    side: Side,
-    server: &Server,
-    way: Way<'_>,
-    addresses: Option<&std::path::Path>,
-) -> Result<()> {
+pub fn profile(systems: &Systems, side: Side, server: &Server, way: Way<'_>, addresses: Option<&Path>) -> Result<()> {
     let (run, door) = start(systems, side, server, way, true)?;
     let mut monitor = run.monitor()?;
     let kernel = (side == Side::Demitasse).then(|| systems.unstripped(&["network"])).transpose()?;

@@ -136,7 +136,10 @@ fn build(root: &Path, features: &[&str]) -> Result<PathBuf, Failure> {
         }
     };
     if !status.success() {
-        let command = format!("cargo {profile} --features={}", features.join(","));
+        let command = match features {
+            [] => format!("cargo {profile}"),
+            features => format!("cargo {profile} --features {}", features.join(",")),
+        };
         let why = first_error(log);
         return Err(Failure::build(format!(
             "the kernel does not build ({status}): {why}; run \"{command}\" to see all"

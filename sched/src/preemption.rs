@@ -1,6 +1,6 @@
 //! Kernel code in which an interrupt does not make another thread run.
 
-use crate::{Current, try_current};
+use crate::{Current, Thread, try_current};
 use core::sync::atomic::Ordering;
 
 /// While it lives, interrupts are served but the running thread keeps its vCPU: for a waker that is not done, who would come
@@ -12,7 +12,7 @@ impl NoPreemption {
     pub fn begin() -> Self {
         let current = try_current();
         // Only the thread itself, and interrupts that end before it goes on, write the count.
-        current.as_deref().inspect(|thread| add(thread, 1));
+        current.as_deref().inspect(|thread| count(thread, 1));
         Self(current)
     }
 }
@@ -20,13 +20,13 @@ impl NoPreemption {
 impl Drop for NoPreemption {
     fn drop(&mut self) {
         // Who waits comes at the next interrupt or on the return to the application: RESCHED is still set.
-        self.0.as_deref().inspect(|thread| add(thread, u32::MAX));
+        self.0.as_deref().inspect(|thread| count(thread, -1));
     }
 }
 
-fn add(thread: &crate::Thread, amount: u32) {
-    let count = thread.no_preemption.load(Ordering::Relaxed);
-    thread.no_preemption.store(count.wrapping_add(amount), Ordering::Relaxed);
+fn count(thread: &Thread, by: i32) {
+    let sections = thread.no_preemption.load(Ordering::Relaxed);
+    thread.no_preemption.store(sections.wrapping_add_signed(by), Ordering::Relaxed);
 }
 
 /// Whether the running thread is in such a section.

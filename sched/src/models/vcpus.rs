@@ -7,7 +7,8 @@
 use super::{check_on, must_fail};
 use crate::machine::{self, Machine};
 use crate::park::PARKED;
-use crate::{CpuSet, Thread, ThreadRef};
+use crate::preemption::NoPreemption;
+use crate::{CpuSet, Thread, ThreadRef, hooks};
 use hal::context::WorkFlags;
 use hal::irq::{self, Ipi, IrqGuard, send_ipi};
 use hal::model::{self, Hardware};
@@ -57,7 +58,7 @@ fn hardware(cpus: usize) -> Option<Hardware> {
         machine::reschedule_interrupt();
         // The way out of an interrupt.
         if machine::running().work_flags().any(WorkFlags::RESCHED) {
-            machine::preempt();
+            hooks::preempt();
         }
     }
     Some(Hardware { cpus, interrupt, flush: |_| {} })
@@ -200,6 +201,35 @@ fn a_thread_is_woken_while_it_is_left() {
 #[test]
 fn a_thread_moves_while_it_is_woken() {
     check_on("a thread that binds itself", hardware(2), || run(2, &[&[Bind(1), Park, Bind(0)], &[Wake(0), Yield]]));
+}
+
+#[test]
+fn who_is_not_done_is_not_preempted() {
+    // One vCPU, which meets nobody: the scheduler's own code in one order.
+    model::check(0, hardware(1), || {
+        let world = World::new(1, &[&[Yield], &[Yield]]);
+        model::become_cpu(0);
+        machine::forget(0);
+        machine::init_cpu();
+        become_cpu(0);
+        for task in &world.tasks {
+            machine::launch(&task.thread);
+        }
+        // SAFETY: unmasked below; no guard is alive.
+        unsafe { irq::disable() };
+        machine::look_for_work();
+        let first: *const Thread = machine::running();
+        let section = NoPreemption::begin();
+        hooks::preempt();
+        assert!(core::ptr::eq(first, machine::running()));
+        drop(section);
+        hooks::preempt();
+        assert!(!core::ptr::eq(first, machine::running()));
+        // SAFETY: masked above.
+        unsafe { irq::enable() };
+        world.run();
+        model::retire();
+    });
 }
 
 /// The model can fail: a vCPU that halts and is not told of its thread sleeps on.

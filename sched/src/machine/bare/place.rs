@@ -68,7 +68,7 @@ fn choose(thread: &Thread, waker: &Thread, me: usize) -> (usize, bool) {
         return (me, true);
     }
     // An interrupt found this vCPU idle: it is awake now, and to wake another one costs an interrupt more.
-    let awake_anyway = if waker_is_idle { Some(me) } else { None };
+    let awake_anyway = waker_is_idle.then_some(me);
     for candidate in awake_anyway.into_iter().chain([last]) {
         if thread.may_run_on(candidate) && claim(candidate) {
             return (candidate, false);
