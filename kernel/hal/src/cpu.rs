@@ -25,13 +25,19 @@ pub fn relax() {
 }
 
 /// Orders all memory accesses before it against all after it, as a device sees them that runs beside this vCPU
-/// (virtio 1.2, 2.7.13.4.1). It is the instruction MFENCE: a sequentially consistent `fence` of `core` is compiled to a locked
-/// instruction, and of those QEMU's emulation makes plain ones where all vCPUs have one thread, though devices have others: a
-/// device's last word was missed so, and with it every interrupt that would have followed.
+/// (virtio 1.2, 2.7.13.4.1). Where QEMU emulates all vCPUs in one thread, its version 7.2 translates locked instructions into
+/// plain ones and MFENCE into nothing (`-d in_asm,out_asm`), though devices have a thread of their own; an access to a port takes
+/// the lock that they hold.
 pub fn device_fence() {
-    // SAFETY: MFENCE is in every x86-64 processor and changes nothing.
-    unsafe {
-        core::arch::asm!("mfence", options(nostack, preserves_flags));
+    use core::sync::atomic::{Ordering, compiler_fence, fence};
+    /// Of the POST codes.
+    const POST: u16 = 0x80;
+    fence(Ordering::SeqCst);
+    if features().emulated {
+        // SAFETY: a read of this port changes nothing, whether somebody answers or not.
+        unsafe { arch::inb(POST) };
+        // The read says that it touches no memory.
+        compiler_fence(Ordering::SeqCst);
     }
 }
 
