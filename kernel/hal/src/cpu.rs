@@ -26,16 +26,13 @@ pub fn relax() {
 
 /// Orders all memory accesses before it against all after it, as a device sees them that runs beside this vCPU
 /// (virtio 1.2, 2.7.13.4.1). Where QEMU emulates all vCPUs in one thread, its version 7.2 translates locked instructions into
-/// plain ones and MFENCE into nothing (`-d in_asm,out_asm`), though devices have a thread of their own; an access to a port takes
-/// the lock that they hold.
+/// plain ones and MFENCE into nothing (`-d in_asm,out_asm`), though devices have a thread of their own. To read the time-stamp
+/// counter it takes a spin lock, by an atomic exchange (`cpu_get_ticks` in its cpu-timers.c).
 pub fn device_fence() {
     use core::sync::atomic::{Ordering, compiler_fence, fence};
-    /// Of the POST codes.
-    const POST: u16 = 0x80;
     fence(Ordering::SeqCst);
     if features().emulated {
-        // SAFETY: a read of this port changes nothing, whether somebody answers or not.
-        unsafe { arch::inb(POST) };
+        arch::read_tsc();
         // The read says that it touches no memory.
         compiler_fence(Ordering::SeqCst);
     }
