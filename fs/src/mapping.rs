@@ -43,6 +43,9 @@ impl Backing for MappedFile {
     fn tracks_dirty(&self) -> bool {
         self.pages.tracks_dirty()
     }
+    fn is_constant(&self) -> bool {
+        self.pages.is_constant()
+    }
     fn dev_ino(&self) -> (u64, u64) {
         self.pages.dev_ino()
     }

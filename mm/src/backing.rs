@@ -75,6 +75,11 @@ pub trait Backing: Send + Sync {
         true
     }
 
+    /// Whether the bytes never change while the machine runs, so that a private mapping may as well show copies of them.
+    fn is_constant(&self) -> bool {
+        false
+    }
+
     /// Device and inode numbers, for `/proc/self/maps`.
     fn dev_ino(&self) -> (u64, u64);
 

@@ -258,6 +258,9 @@ impl Backing for FileCache {
     fn tracks_dirty(&self) -> bool {
         true
     }
+    fn is_constant(&self) -> bool {
+        true
+    }
     fn dev_ino(&self) -> (u64, u64) {
         self.source.dev_ino()
     }

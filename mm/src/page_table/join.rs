@@ -1,11 +1,11 @@
-//! Turning 512 small mappings of anonymous memory into one of 2 MiB: the opposite of [`super::split`].
+//! Turning 512 small mappings of private memory into one of 2 MiB: the opposite of [`super::split`].
 
 use core::sync::atomic::Ordering::*;
 
 use super::entry::{self, ACCESSED, DIRTY, HUGE, OWNED, WRITABLE, ZERO};
 use super::gather::{Gather, Resident};
 use super::walk::{Table, Tables};
-use crate::frame;
+use crate::frame::{self, FrameRef};
 use crate::machine::{Pfn, pfn_ptr};
 use crate::space::Protection;
 use crate::space::shootdown::{self, Flush};
@@ -20,25 +20,52 @@ pub(crate) enum NotJoined {
     NoFrame,
 }
 
+/// What an area shows where it has no page of its own.
+#[derive(Clone, Copy)]
+pub(crate) enum Under<'a> {
+    /// Anonymous memory.
+    Zeros,
+    /// The 512 pages of an object whose bytes never change.
+    Pages(&'a [FrameRef]),
+}
+
+/// How many of 512 small pages are mapped.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(crate) struct InUse {
+    /// Private memory: anonymous, or a copy that was written.
+    pub owned: usize,
+    /// Pages of an object.
+    pub shared: usize,
+}
+
+impl Table {
+    fn in_use(self) -> InUse {
+        let mut found = InUse::default();
+        for entry in (0..512).map(|i| self.entry(i).load(Acquire)).filter(|entry| entry & ZERO == 0) {
+            found.owned += usize::from(entry & OWNED != 0);
+            found.shared += usize::from(entry != 0 && entry & OWNED == 0);
+        }
+        found
+    }
+}
+
 impl Tables {
-    /// How many small pages of anonymous memory are mapped in the 2 MiB at `base`.
-    pub(crate) fn owned_below(&self, base: u64) -> usize {
+    /// The small pages in the 2 MiB at `base`; none if these are large.
+    pub(crate) fn in_use_below(&self, base: u64) -> InUse {
         match self.find_level_2(base).map(|slot| slot.load(Acquire)) {
-            Some(value) if value != 0 && !entry::is_huge(value) => {
-                let table = Table::below(value);
-                (0..512).filter(|i| table.entry(*i).load(Acquire) & OWNED != 0).count()
-            }
-            _ => 0,
+            Some(value) if value != 0 && !entry::is_huge(value) => Table::below(value).in_use(),
+            _ => InUse::default(),
         }
     }
 
-    /// Puts one frame of 2 MiB in the place of the small ones at `base`, if at least `least` (1 to 512) are there; all must be
-    /// anonymous, of an area with rights `prot`. What was not there is zeros. Already large is well. The lock is held exclusively.
+    /// Puts one frame of 2 MiB in the place of the small ones at `base`, of a private area with rights `prot`, if `is_worth_it`.
+    /// Already large is well. The lock is held exclusively.
     pub(crate) fn join(
         &self,
         base: u64,
         prot: Protection,
-        least: usize,
+        under: Under<'_>,
+        is_worth_it: fn(InUse) -> bool,
         resident: &Resident,
         gather: &mut Gather,
     ) -> Result<(), NotJoined> {
@@ -48,13 +75,12 @@ impl Tables {
             return Ok(());
         }
         let table = Table::below(value);
-        let entries = (0..512).map(|i| table.entry(i).load(Acquire)).filter(|entry| *entry != 0);
-        let (mut owned, mut foreign) = (0, false);
-        for entry in entries {
-            owned += usize::from(entry & OWNED != 0);
-            foreign |= entry & (OWNED | ZERO) == 0;
-        }
-        if foreign || owned < least {
+        let in_use = table.in_use();
+        let is_fit = match under {
+            Under::Zeros => in_use.shared == 0,
+            Under::Pages(pages) => pages.len() == 512,
+        };
+        if !is_fit || !is_worth_it(in_use) {
             return Err(NotJoined::Unfit);
         }
         // No reclaim for this, as for the first touch.
@@ -65,12 +91,11 @@ impl Tables {
         for i in 0..512 {
             let old = table.entry(i).swap(0, AcqRel);
             let to = pfn_ptr(huge + i as Pfn);
-            if old & OWNED != 0 {
-                // SAFETY: the new frame is ours, the old one is still this mapping's; nobody translates to either.
-                unsafe { hal::mem::copy_page(to, pfn_ptr(entry::pfn(old))) };
-            } else {
-                // SAFETY: the new frame is ours.
-                unsafe { hal::mem::zero_pages(to, 1) };
+            // SAFETY: the new frame is ours; what is copied is still this mapping's, to which nobody translates, or counted.
+            match under {
+                _ if old & OWNED != 0 => unsafe { hal::mem::copy_page(to, pfn_ptr(entry::pfn(old))) },
+                Under::Zeros => unsafe { hal::mem::zero_pages(to, 1) },
+                Under::Pages(pages) => unsafe { hal::mem::copy_page(to, pages[i].as_ptr()) },
             }
             if old != 0 {
                 gather.add(old, base + i as u64 * PAGE_SIZE, 1);
@@ -78,7 +103,9 @@ impl Tables {
         }
         gather.add_table(value);
         let write = if prot.contains(Protection::WRITE) { WRITABLE | DIRTY } else { 0 };
-        slot.store(entry::leaf(huge, prot, OWNED | HUGE | ACCESSED | write), Release);
+        // Clean: nothing is in it that the object does not have.
+        let dirty = if in_use.owned > 0 { DIRTY } else { 0 };
+        slot.store(entry::leaf(huge, prot, OWNED | HUGE | ACCESSED | write | dirty), Release);
         resident.add_huge_anonymous();
         Ok(())
     }

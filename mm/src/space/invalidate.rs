@@ -6,9 +6,9 @@ use core::sync::atomic::{AtomicU64, Ordering::*};
 use super::area::Area;
 use super::request::Sharing;
 use super::{AddressSpace, HALF_END, State};
-use crate::page_table::entry::{ACCESSED, CACHED, OWNED};
+use crate::page_table::entry::{ACCESSED, CACHED, DIRTY, OWNED};
 use crate::page_table::gather::Gather;
-use crate::page_table::walk::{Slot, Table, Visitor};
+use crate::page_table::walk::{Slot, Table, Visitor, span};
 use hal::addr::{HUGE_PAGE_SIZE, PAGE_SIZE};
 
 /// What happens to copies that private mappings made of a backing's pages.
@@ -113,16 +113,20 @@ struct Clock<'g, 'a> {
 impl Visitor for Clock<'_, '_> {
     fn leaf(&mut self, slot: Slot, addr: u64) {
         let old = slot.entry.load(Acquire);
-        if old == 0 || old & OWNED != 0 || slot.level != 1 || self.unmapped >= self.wanted {
+        // Clean copies of an object that never changes are large; other owned pages hold what is nowhere else.
+        let is_copy = slot.level == 2 && old & (OWNED | DIRTY) == OWNED;
+        let is_page = slot.level == 1 && old & OWNED == 0;
+        if old == 0 || !(is_copy || is_page) || self.unmapped >= self.wanted {
             return;
         }
         if old & ACCESSED != 0 {
             // Translations stay, which the mark remembers; the CPU sets the bit again once they have gone by themselves.
             let _ = slot.entry.compare_exchange(old, old & !ACCESSED | CACHED, AcqRel, Acquire);
         } else if slot.entry.compare_exchange(old, 0, AcqRel, Acquire).is_ok() {
-            self.gather.add(old, addr, 1);
-            self.unmapped += 1;
-            self.next = addr + PAGE_SIZE;
+            self.gather.add(old, addr, slot.level);
+            let bytes = span(slot.level);
+            self.unmapped += (bytes / PAGE_SIZE) as usize;
+            self.next = addr + bytes;
         }
     }
 }

@@ -7,8 +7,8 @@ import java.util.List;
 /**
  * Which parts of the JVM's memory are in 2 MiB pages, by /proc/self/smaps. Says "yes" or "no" where the kernel is Demitasse;
  * Linux with its defaults has none, so there everything is "yes": the program is the same, the claim is ours.
- * Arguments: least MiB in large pages; what is to be looked at: anon or shmem (the heap), code, or metaspace, which is filled with
- * classes first and of whose growth half must be in large pages, and the least.
+ * Arguments: least MiB in large pages; what is to be looked at: anon or shmem (the heap), code, cds (the class data archive), or
+ * metaspace, which is filled with classes first and of whose growth half must be in large pages, and the least.
  */
 public class LargePages {
     static byte[][] keep;
@@ -28,7 +28,8 @@ public class LargePages {
         }
         long found = switch (args[1]) {
             case "shmem" -> shmem;
-            case "code" -> kib("rwxp") >> 10;
+            case "code" -> kib("rwxp", "") >> 10;
+            case "cds" -> kib("", ".jsa") >> 10;
             case "metaspace" -> metaspace();
             default -> anon;
         };
@@ -50,7 +51,7 @@ public class LargePages {
         var pool = java.lang.management.ManagementFactory.getMemoryPoolMXBeans().stream()
                 .filter(p -> p.getName().equals("Metaspace")).findFirst().orElseThrow();
         long first = pool.getUsage().getUsed() >> 20;
-        long large = kib("rw-p") >> 10;
+        long large = kib("rw-p", "") >> 10;
         List<Class<?>> classes = new ArrayList<>();
         while ((pool.getUsage().getUsed() >> 20) - first < 20) {
             for (int i = 0; i < 500; i++) {
@@ -58,18 +59,18 @@ public class LargePages {
             }
         }
         long grown = (pool.getUsage().getCommitted() >> 20) - first;
-        long found = (kib("rw-p") >> 10) - large;
+        long found = (kib("rw-p", "") >> 10) - large;
         return found >= grown / 2 ? found : 0;
     }
 
-    /** The large anonymous pages of all areas with these permissions, in KiB. */
-    static long kib(String permissions) throws Exception {
+    /** The large anonymous pages of all areas whose permissions begin, and whose file ends, so; in KiB. */
+    static long kib(String permissions, String file) throws Exception {
         long sum = 0;
         boolean counts = false;
         for (String line : Files.readAllLines(Path.of("/proc/self/smaps"))) {
             String[] words = line.split(" +");
             if (words[0].matches("[0-9a-f]+-[0-9a-f]+")) {
-                counts = words[1].equals(permissions);
+                counts = words[1].startsWith(permissions) && line.endsWith(file);
             } else if (counts && words[0].equals("AnonHugePages:")) {
                 sum += Long.parseLong(words[1]);
             }

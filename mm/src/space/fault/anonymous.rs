@@ -11,7 +11,7 @@ use crate::machine::Pfn;
 use crate::page_table::entry::{self, ACCESSED, DIRTY, HUGE, OWNED, WRITABLE, ZERO};
 use crate::page_table::walk::Slot;
 use crate::space::Protection;
-use crate::space::collapse::PAGES_WORTH_IT;
+use crate::space::collapse::is_worth_joining;
 
 static ZEROS: Once<Option<Pfn>> = Once::new();
 
@@ -91,6 +91,6 @@ impl AddressSpace {
     fn could_be_joined(&self, site: &Site) -> bool {
         let base = site.page & !(HUGE_PAGE_SIZE - 1);
         let is_whole = site.start <= base && base + HUGE_PAGE_SIZE <= site.area.end;
-        is_whole && self.policy.wants_huge(site.area) && self.tables.owned_below(base) >= PAGES_WORTH_IT
+        is_whole && self.policy.wants_huge(site.area) && is_worth_joining(self.tables.in_use_below(base))
     }
 }

@@ -123,7 +123,10 @@ impl AddressSpace {
                 step => step,
             }
         } else {
-            self.fault_object(site, slot, fetched)
+            match self.fault_object(site, slot, fetched) {
+                Step::Done if self.is_crowded_object(site) => Step::Crowded,
+                step => step,
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use crate::backing::{Backing, Hole};
 use crate::frame::{self, FrameRef};
 use crate::page_table::entry::{self, ACCESSED, DIRTY, HUGE, OWNED, WRITABLE};
 use crate::page_table::walk::Slot;
+use crate::space::collapse::{can_be_copied, is_worth_copying};
 use crate::space::policy::MAX_FAULT_AROUND;
 use crate::space::{HugePolicy, Protection, Sharing};
 
@@ -148,6 +149,22 @@ impl AddressSpace {
         let upto =
             (base + size).min(site.area.end).min(site.page.saturating_add(object_end)).max(site.page + PAGE_SIZE);
         Window { before: (site.page - from) / PAGE_SIZE, count: ((upto - from) / PAGE_SIZE) as usize }
+    }
+
+    /// Whether the page that was just mapped lies in 2 MiB of a private area that could be one page and are mostly in use.
+    /// Looked at for one window of 64 KiB in four.
+    #[inline]
+    pub(super) fn is_crowded_object(&self, site: &Site) -> bool {
+        const LOOK_MASK: u64 = 3 << 16;
+        site.page & LOOK_MASK == LOOK_MASK && self.could_be_copied(site)
+    }
+
+    #[cold]
+    fn could_be_copied(&self, site: &Site) -> bool {
+        let base = site.page & !(HUGE_PAGE_SIZE - 1);
+        can_be_copied(site.start, site.area, base)
+            && self.policy.wants_huge(site.area)
+            && is_worth_copying(self.tables.in_use_below(base))
     }
 
     /// Maps 2 MiB of a shared object that has them in one frame. None: small pages.

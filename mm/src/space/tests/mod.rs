@@ -1,6 +1,7 @@
 //! Spaces over root tables of their own in the host's arena. "Memory accesses" fault as a CPU would and then go through
 //! the software page table.
 
+mod copies;
 mod files;
 mod huge;
 mod oracle;
@@ -11,7 +12,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::ops::Range;
-use core::sync::atomic::{AtomicU64, Ordering::*};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 use std::sync::Mutex;
 
 use hal::addr::{HUGE_PAGE_SIZE, PAGE_SIZE};
@@ -82,6 +83,7 @@ pub(super) struct TestFile {
     id: u64,
     size: AtomicU64,
     tracks: bool,
+    constant: AtomicBool,
     pages: Mutex<BTreeMap<u64, FrameRef>>,
     pub fetched: AtomicU64,
     pub dirtied: Mutex<Vec<u64>>,
@@ -96,11 +98,19 @@ impl TestFile {
             id: NEXT.fetch_add(1, SeqCst),
             size: AtomicU64::new(pages * PAGE_SIZE),
             tracks,
+            constant: AtomicBool::new(false),
             pages: Mutex::default(),
             fetched: AtomicU64::new(0),
             dirtied: Mutex::default(),
             mapped: Mutex::default(),
         })
+    }
+
+    /// A file whose bytes never change.
+    pub(super) fn constant(pages: u64) -> Arc<Self> {
+        let file = Self::new(pages, true);
+        file.constant.store(true, SeqCst);
+        file
     }
 
     /// What a page holds at first.
@@ -169,6 +179,9 @@ impl Backing for TestFile {
     }
     fn tracks_dirty(&self) -> bool {
         self.tracks
+    }
+    fn is_constant(&self) -> bool {
+        self.constant.load(SeqCst)
     }
     fn dev_ino(&self) -> (u64, u64) {
         (8, self.id)
