@@ -12,7 +12,7 @@ use hal::irq::IrqGuard;
 use hal::sync::atomic::{Ordering, fence};
 
 /// A thread that blocks within this time after it woke another handed over to it. As long the wakee is kept for the
-/// waker's vCPU; then an idle vCPU may have it.
+/// waker's vCPU (longer where vCPUs take turns); then an idle vCPU may have it.
 const HAND_OVER_NS: u64 = 50_000;
 /// Hand-overs, less other wake-ups, after which the next wake-up counts as one.
 const HAND_OVER_HABIT: u32 = 2;
@@ -164,7 +164,7 @@ fn enqueue(target: usize, me: usize, thread: &Thread, why: Why, hand_over: bool,
     drop(shared);
     if hand_over && busy {
         // The waker is about to block: not preempted, but for so long only.
-        let end_ns = now_ns + HAND_OVER_NS;
+        let end_ns = now_ns + tick::hand_over_limit_ns(HAND_OVER_NS);
         cpu.handover_end_ns.store(end_ns, Ordering::Relaxed);
         return tick::program_timer(end_ns);
     }

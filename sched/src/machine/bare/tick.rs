@@ -37,6 +37,12 @@ pub(super) fn end_turn_later(now_ns: u64) {
     }
 }
 
+/// How long a wakee is kept for its waker's vCPU at most, where `limit_ns` is right for vCPUs that run at the same time. Where
+/// they take turns another one could have it no earlier than at this turn's end, and the timer for it would cost more than it.
+pub(super) fn hand_over_limit_ns(limit_ns: u64) -> u64 {
+    if vcpus_take_turns() { TURN_NS } else { limit_ns }
+}
+
 /// An emulator may have one thread for all vCPUs: QEMU's goes over to the next one at each interrupt of any of them, and
 /// without one after 0.1 s.
 fn vcpus_take_turns() -> bool {
