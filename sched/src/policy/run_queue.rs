@@ -74,7 +74,7 @@ pub(crate) struct RunQueue {
 }
 
 impl RunQueue {
-    /// Empty, idle.
+    /// Empty, and not to be used before the first [`Self::run`]: all zeros, so that the vCPUs' table is no part of the kernel's file.
     pub const fn new() -> Self {
         Self {
             first: None,
@@ -84,7 +84,7 @@ impl RunQueue {
             running: None,
             chosen_ns: 0,
             charged_ns: 0,
-            slice_end_ns: NEVER,
+            slice_end_ns: 0,
             load_integral_ns: 0,
         }
     }

@@ -21,6 +21,13 @@ fn runnable(thread: &Arc<Thread>) -> Runnable {
     unsafe { UnsafeRef::from_raw(Arc::as_ptr(thread)) }
 }
 
+/// As a vCPU's is from its start on.
+fn idle_queue() -> RunQueue {
+    let mut queue = RunQueue::new();
+    queue.run(None, 0);
+    queue
+}
+
 fn drain(queue: &mut RunQueue) {
     while queue.take_next().is_some() {}
 }
@@ -28,7 +35,7 @@ fn drain(queue: &mut RunQueue) {
 #[test]
 fn an_idle_vcpu_is_preempted_and_a_busy_one_gets_a_slice() {
     let threads: Vec<_> = (1..4).map(thread).collect();
-    let mut queue = RunQueue::new();
+    let mut queue = idle_queue();
     assert_eq!(queue.arrive(runnable(&threads[0]), NEVER_RAN, 10), Effect::Preempt);
     let first = queue.take_next().unwrap();
     queue.run(Some(first), 10);
@@ -43,7 +50,7 @@ fn an_idle_vcpu_is_preempted_and_a_busy_one_gets_a_slice() {
 #[test]
 fn a_sleeper_preempts_a_hog_but_gains_no_more_than_its_credit() {
     let (hog, sleeper) = (thread(1), thread(2));
-    let mut queue = RunQueue::new();
+    let mut queue = idle_queue();
     queue.run(Some(runnable(&hog)), 0);
     queue.charge(1_000_000_000);
     let home_ns = queue.min_vruntime_ns();
@@ -57,7 +64,7 @@ fn a_sleeper_preempts_a_hog_but_gains_no_more_than_its_credit() {
 fn who_ran_alone_does_not_owe_that_time_to_newcomers() {
     for arrival in [NEVER_RAN, Arrival::Woken { home_ns: 0 }] {
         let (hog, newcomer) = (thread(1), thread(2));
-        let mut queue = RunQueue::new();
+        let mut queue = idle_queue();
         queue.run(Some(runnable(&hog)), 0);
         let _ = queue.arrive(runnable(&newcomer), arrival, ALONE_NS);
         queue.charge(ALONE_NS);
@@ -74,7 +81,7 @@ fn time_far_beyond_a_slice_is_not_the_running_threads_doing() {
         [(NEVER_RAN, Effect::ArmSlice(ALONE_NS + SLICE_NS)), (Arrival::Woken { home_ns: u64::MAX }, Effect::Preempt)]
     {
         let (running, waiting) = (thread(1), thread(2));
-        let mut queue = RunQueue::new();
+        let mut queue = idle_queue();
         queue.run(Some(runnable(&running)), 0);
         assert_eq!(queue.arrive(runnable(&waiting), arrival, ALONE_NS), effect);
         for later_ns in [1_000_000, 500_000_000, 1_000_000_000] {
@@ -88,7 +95,7 @@ fn time_far_beyond_a_slice_is_not_the_running_threads_doing() {
 #[test]
 fn who_yields_lets_the_next_one_run() {
     let (a, b) = (thread(1), thread(2));
-    let mut queue = RunQueue::new();
+    let mut queue = idle_queue();
     b.fair.set_vruntime_ns(500);
     queue.put_back(runnable(&b));
     queue.put_back_behind(runnable(&a));
@@ -99,7 +106,7 @@ fn who_yields_lets_the_next_one_run() {
 #[test]
 fn moving_keeps_the_distance_to_the_queue() {
     let (a, b) = (thread(1), thread(2));
-    let mut queue = RunQueue::new();
+    let mut queue = idle_queue();
     queue.run(Some(runnable(&a)), 0);
     queue.charge(50_000_000);
     b.fair.set_vruntime_ns(7_000_000);
@@ -114,7 +121,7 @@ fn shares_follow_the_weights() {
     let threads: Vec<_> = (1..4).map(thread).collect();
     threads[1].fair.set_nice(-5);
     threads[2].fair.set_nice(5);
-    let mut queue = RunQueue::new();
+    let mut queue = idle_queue();
     let mut now = 0;
     for t in &threads {
         let _ = queue.arrive(runnable(t), Arrival::Woken { home_ns: 0 }, now);
@@ -160,7 +167,7 @@ proptest! {
     #[test]
     fn behaves_like_a_sorted_list(ops in prop::collection::vec(op(), 1..200)) {
         let threads: Vec<_> = (0..ops.len() as u32 + 1).map(thread).collect();
-        let mut queue = RunQueue::new();
+        let mut queue = idle_queue();
         let mut model: Vec<u32> = Vec::new();
         let mut now = 0;
         let key = |id: u32| threads[id as usize].fair.vruntime_ns();

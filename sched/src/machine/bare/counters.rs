@@ -16,9 +16,9 @@ pub(super) struct Times {
 
 #[derive(Clone, Copy)]
 enum Kind {
+    Idle,
     Application,
     Kernel,
-    Idle,
 }
 
 impl Times {

@@ -48,13 +48,14 @@ pub(super) static CPUS: PerCpu<Cpu> = PerCpu::new([const { Padded::new(Cpu::new(
 pub(super) static IDLE: AtomicU64 = AtomicU64::new(0);
 
 impl Cpu {
+    /// All zeros: the 64 of them are no part of the kernel's file. `idle::init_cpu` does the rest.
     const fn new() -> Self {
         Self {
             shared: SpinLock::new(Shared { queue: RunQueue::new(), times: Times::new() }),
             queued: AtomicUsize::new(0),
             min_vruntime_ns: AtomicU64::new(0),
             idle: AtomicPtr::new(core::ptr::null_mut()),
-            programmed_ns: AtomicU64::new(NEVER),
+            programmed_ns: AtomicU64::new(0),
             handover_end_ns: AtomicU64::new(0),
             slices: AtomicU32::new(0),
             ipi_sent: AtomicBool::new(false),

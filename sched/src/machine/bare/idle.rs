@@ -1,7 +1,7 @@
 //! vCPUs without work.
 
 use super::Machine;
-use super::cpu::{CPUS, IDLE};
+use super::cpu::{CPUS, IDLE, NEVER};
 use super::switch::{Leave, schedule};
 use crate::{CpuSet, Thread};
 use alloc::format;
@@ -50,6 +50,7 @@ pub(crate) fn init_cpu() {
     let now_ns = hal::clock::now_ns();
     thread.clock.start(now_ns);
     let cpu = CPUS.of(id);
+    cpu.programmed_ns.store(NEVER, Ordering::Relaxed);
     let mut shared = cpu.shared.lock();
     shared.queue.run(None, now_ns);
     shared.times.begin(now_ns);
