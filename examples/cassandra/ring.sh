@@ -2,6 +2,7 @@
 # Starts a ring of three nodes of Apache Cassandra, each in a machine of its own, on one virtual network. One after another: a node
 # joins when the one before it serves drivers. They are at localhost:9042, 9043 and 9044; Ctrl-C ends all of them properly, and the
 # next start finds the data. ring_client.py talks to them, also when one is gone: kill it by the number that is printed here.
+# "ring.sh 3" starts node 3 again in a ring that runs; Ctrl-C there ends that node alone.
 #   PORT=9042      the first node's port on this computer's loopback; the others' follow it
 #   HEAP=768m      Java's heap, of 2 GiB of memory, for each
 #   LIMIT=1800     seconds in which a node must have joined
@@ -29,15 +30,20 @@ trap stop EXIT
 trap 'stop; exit 130' INT
 trap 'stop; exit 143' TERM
 
-(exec "$root/run-java.sh" --switch "$network" --publish "$port:10.0.2.11:9042" \
-    --publish "$((port + 1)):10.0.2.12:9042" --publish "$((port + 2)):10.0.2.13:9042") </dev/null &
-switch=$!
-until [ -S "$network" ]; do
-    kill -0 "$switch" || exit 1
-    sleep 1
-done
+# Starts the virtual network.
+connect() {
+    (exec "$root/run-java.sh" --switch "$network" --publish "$port:10.0.2.11:9042" \
+        --publish "$((port + 1)):10.0.2.12:9042" --publish "$((port + 2)):10.0.2.13:9042") </dev/null &
+    switch=$!
+    until [ -S "$network" ]; do
+        kill -0 "$switch" || exit 1
+        sleep 1
+    done
+}
 
-for n in 1 2 3; do
+# Starts node $1 and waits until it serves drivers.
+join() {
+    n=$1
     log=$cache/node$n.log
     (node "node$n" "10.0.2.1$n" "$cache/node$n.img" --memory 2G --net "switch=$network" \
         --ip "10.0.2.1$n/24,gw=10.0.2.2") </dev/null >"$log" 2>&1 &
@@ -51,7 +57,23 @@ for n in 1 2 3; do
         sleep 2
     done
     echo "node $n has joined after $(($(date +%s) - began)) s: localhost:$((port + n - 1))" >&2
-done
-echo "the ring is whole; Ctrl-C ends it" >&2
+}
+
+case ${1-all} in
+all)
+    connect
+    for number in 1 2 3; do join "$number"; done
+    echo "the ring is whole; Ctrl-C ends it" >&2
+    ;;
+[123])
+    [ -S "$network" ] || { echo "no ring runs (there is no $network): start it with ring.sh" >&2; exit 2; }
+    join "$1"
+    echo "Ctrl-C ends node $1" >&2
+    ;;
+*)
+    echo "ring.sh starts all three nodes, ring.sh 1, 2 or 3 one of them again; not \"$1\"" >&2
+    exit 2
+    ;;
+esac
 # Until the last of them is gone.
 wait $nodes || true
