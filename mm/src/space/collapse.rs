@@ -43,14 +43,8 @@ impl AddressSpace {
             }
             let mut base = first.max(range.start.next_multiple_of(HUGE_PAGE_SIZE));
             while base + HUGE_PAGE_SIZE <= behind.min(range.end) {
-                match self.tables.join(
-                    base,
-                    area.prot,
-                    Under::Zeros,
-                    |in_use| in_use.owned > 0,
-                    &self.resident,
-                    &mut gather,
-                ) {
+                let is_worth_it = |in_use: InUse| in_use.owned > 0;
+                match self.tables.join(base, area.prot, Under::Zeros, is_worth_it, &self.resident, &mut gather) {
                     Ok(()) => {}
                     // The rest is done all the same.
                     Err(NotJoined::Unfit) => result = Err(MapError::Invalid),
@@ -122,15 +116,18 @@ fn read_in(backing: &dyn Backing, first: u64) -> Option<Vec<FrameRef>> {
     Some(pages)
 }
 
-/// Whether the 2 MiB at `base` may show one copy of what `area`, which begins at `start`, has behind it. Not code: an
-/// emulator would translate all of it once more.
+/// Whether the 2 MiB at `base` may show one copy of what `area`, which begins at `start`, has behind it, all of it within the
+/// object. Not code: an emulator would translate all of it once more.
 pub(super) fn can_be_copied(start: u64, area: &Area, base: u64) -> bool {
     start <= base
         && base + HUGE_PAGE_SIZE <= area.end
         && area.sharing == Sharing::Private
         && !area.prot.is_empty()
         && !area.prot.contains(Protection::EXEC)
-        && area.object.as_ref().is_some_and(|object| object.backing.is_constant())
+        && area.object.as_ref().is_some_and(|object| {
+            let end = object.offset + (base - start) + HUGE_PAGE_SIZE;
+            object.backing.is_constant() && end <= object.backing.size()
+        })
 }
 
 fn can_be_large(area: &Area) -> bool {
