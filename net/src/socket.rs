@@ -20,6 +20,10 @@ pub enum Family {
     Netlink,
 }
 
+/// What a socket tells its watchers when something has arrived. Linux says EPOLLPRI each time (sock_def_readable in
+/// net/core/sock.c), so that an edge-triggered wait for it hears of an urgent byte again that is still there.
+pub(crate) const ARRIVED: Readiness = Readiness::READ.union(Readiness::PRIORITY);
+
 /// What a socket carries.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Kind {

@@ -4,7 +4,7 @@ use super::charge::STREAM_HEAD_MAX;
 use super::inbox::Packet;
 use super::{Peer, State, UnixAddress, UnixSocket, address};
 use crate::options::Patience;
-use crate::socket::{Ancillary, Credentials, Kind, ReceiveFlags, Received, SendArguments, Socket};
+use crate::socket::{ARRIVED, Ancillary, Credentials, Kind, ReceiveFlags, Received, SendArguments, Socket};
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
@@ -59,7 +59,7 @@ impl UnixSocket {
         });
         *self.state.lock() = State::Connected;
         listener.connecting.wake_one();
-        listener.source.notify(Readiness::READ);
+        listener.source.notify(ARRIVED);
         self.source.notify(Readiness::WRITE);
         Ok(())
     }
@@ -163,7 +163,7 @@ impl UnixSocket {
     /// Queues a packet here and tells who waits for it.
     pub(super) fn deliver(&self, packet: Packet) {
         self.inbox.push(packet);
-        self.source.notify(Readiness::READ);
+        self.source.notify(ARRIVED);
         if self.closed.load(Ordering::Acquire) {
             // Closed meanwhile: nobody will take it, and what it carries must go.
             self.inbox.clear();

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 static struct sockaddr_in v4(const char *a, int port) {
@@ -76,6 +77,24 @@ static int pair(int l, int port, int *c) {
     *c = socket(AF_INET, SOCK_STREAM, 0);
     if (connect(*c, (void *)&a, sizeof a)) perror("pair");
     return accept(l, NULL, NULL);
+}
+/* An edge-triggered wait for urgent data hears of it again when other bytes arrive, as long as it is there.
+ */
+static void urgent_edges(int l, int port) {
+    int c, s = pair(l, port, &c), ep = epoll_create1(0);
+    struct epoll_event ev = {.events = EPOLLET | EPOLLPRI};
+    TRY(epoll_ctl(ep, EPOLL_CTL_ADD, s, &ev));
+    send(c, "a", 1, 0);
+    VAL(epoll_wait(ep, &ev, 1, 0));
+    send(c, "b", 1, MSG_OOB);
+    VAL(epoll_wait(ep, &ev, 1, 1000));
+    VAL(epoll_wait(ep, &ev, 1, 0));
+    send(c, "c", 1, 0);
+    VAL(epoll_wait(ep, &ev, 1, 1000));
+    VAL(epoll_wait(ep, &ev, 1, 0));
+    close(ep);
+    close(s);
+    close(c);
 }
 static int late_fd;
 static char late_text[16];
@@ -191,6 +210,7 @@ int main(void) {
     names("both shut, server", s);
     close(s);
     close(c);
+    urgent_edges(l, port);
     /* The peer closes with and without unread data. */
     s = pair(l, port, &c);
     close(s);

@@ -6,7 +6,7 @@ use crate::inet::connections;
 use crate::inet::ports::{self, Holder, Share};
 use crate::inet::settings::{Setting, repetitions};
 use crate::options::Patience;
-use crate::socket::Socket;
+use crate::socket::{ARRIVED, Socket};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::{Arc, Weak};
@@ -120,7 +120,7 @@ impl TcpSocket {
             }
         }
         self.readable.wake_one();
-        self.source.notify(Readiness::READ);
+        self.source.notify(ARRIVED);
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use super::{Link, Phase, TcpSocket};
 use crate::device::HAS_NETWORK;
 use crate::inet::queue::{PIECE_MAX, Piece};
 use crate::options::Patience;
-use crate::socket::{ReceiveFlags, Received, SendArguments};
+use crate::socket::{ARRIVED, ReceiveFlags, Received, SendArguments};
 use alloc::sync::Arc;
 use core::sync::atomic::{Ordering, fence};
 use fs::{FsError, FsResult, Readiness, Sink, Source};
@@ -127,9 +127,7 @@ impl TcpSocket {
 
     /// Puts a piece, whose room is reserved, into the peer's inbox.
     fn hand_over(&self, peer: &TcpSocket, piece: Piece, urgent: bool) {
-        let mut what = Readiness::READ;
         if urgent {
-            what |= Readiness::PRIORITY;
             if !peer.options.out_of_band_inline.load(Ordering::Relaxed)
                 && let Some(&byte) = piece.rest().last()
             {
@@ -139,21 +137,21 @@ impl TcpSocket {
                 peer.state.lock().urgent = Some(byte);
                 let before = Piece::fill(&mut fs::SliceSource::new(&piece.rest()[..rest]), rest);
                 peer.inbox.lock().push(before.unwrap_or_default());
-                return self.arrived(peer, what);
+                return self.arrived(peer);
             }
         }
         peer.inbox.lock().push(piece);
-        self.arrived(peer, what);
+        self.arrived(peer);
     }
 
-    fn arrived(&self, peer: &TcpSocket, what: Readiness) {
+    fn arrived(&self, peer: &TcpSocket) {
         if peer.closed.load(Ordering::Acquire) {
             // Nobody will take it: the answer is a reset.
             let _gone = peer.inbox.lock().clear();
             return self.reset();
         }
         peer.readable.wake_one();
-        peer.source.notify(what);
+        peer.source.notify(ARRIVED);
         if peer.deferred.load(Ordering::Acquire) {
             peer.speaks(false);
         }

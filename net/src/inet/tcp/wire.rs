@@ -13,6 +13,7 @@ use crate::inet::queue::{ByteQueue, Piece};
 use crate::inet::settings::Setting;
 use crate::interface::Path;
 use crate::options::Options;
+use crate::socket::ARRIVED;
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 use fs::{FsError, Readiness};
@@ -270,7 +271,7 @@ impl TcpSocket {
             what |= Readiness::WRITE;
         }
         if effects.received {
-            what |= Readiness::READ;
+            what |= ARRIVED;
         }
         if effects.room && has_room() && self.starved.swap(false, Ordering::SeqCst) {
             what |= Readiness::WRITE;

@@ -4,11 +4,10 @@ use super::{Datagram, RAW, UdpSocket, groups};
 use crate::inet::address::{Endpoint, Ip};
 use crate::inet::ports::{self, Holder};
 use crate::inet::settings::Setting;
-use crate::socket::PacketInfo;
+use crate::socket::{ARRIVED, PacketInfo};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
-use fs::Readiness;
 
 /// What a queued datagram counts beside its bytes, so that empty ones fill a queue too.
 const COST: usize = 512;
@@ -35,7 +34,7 @@ impl UdpSocket {
         bytes.extend_from_slice(arrival.bytes);
         self.queue.lock().push_back(Datagram { bytes, from: arrival.from, info: arrival.info });
         self.readable.wake_one();
-        self.source.notify(Readiness::READ);
+        self.source.notify(ARRIVED);
         true
     }
 
