@@ -91,11 +91,16 @@ impl Tables {
         for i in 0..512 {
             let old = table.entry(i).swap(0, AcqRel);
             let to = pfn_ptr(huge + i as Pfn);
-            // SAFETY: the new frame is ours; what is copied is still this mapping's, to which nobody translates, or counted.
-            match under {
-                _ if old & OWNED != 0 => unsafe { hal::mem::copy_page(to, pfn_ptr(entry::pfn(old))) },
-                Under::Zeros => unsafe { hal::mem::zero_pages(to, 1) },
-                Under::Pages(pages) => unsafe { hal::mem::copy_page(to, pages[i].as_ptr()) },
+            let from = match under {
+                _ if old & OWNED != 0 => Some(pfn_ptr(entry::pfn(old))),
+                Under::Zeros => None,
+                Under::Pages(pages) => Some(pages[i].as_ptr()),
+            };
+            match from {
+                // SAFETY: the new frame is ours; the old one is still this mapping's, to which nobody translates, or counted.
+                Some(from) => unsafe { hal::mem::copy_page(to, from) },
+                // SAFETY: the new frame is ours.
+                None => unsafe { hal::mem::zero_pages(to, 1) },
             }
             if old != 0 {
                 gather.add(old, base + i as u64 * PAGE_SIZE, 1);
