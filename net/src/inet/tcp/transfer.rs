@@ -127,18 +127,17 @@ impl TcpSocket {
 
     /// Puts a piece, whose room is reserved, into the peer's inbox.
     fn hand_over(&self, peer: &TcpSocket, piece: Piece, urgent: bool) {
-        if urgent {
-            if !peer.options.out_of_band_inline.load(Ordering::Relaxed)
-                && let Some(&byte) = piece.rest().last()
-            {
-                // The last byte goes beside the others.
-                let rest = piece.rest().len() - 1;
-                peer.inbox_bytes.fetch_sub(1, Ordering::AcqRel);
-                peer.state.lock().urgent = Some(byte);
-                let before = Piece::fill(&mut fs::SliceSource::new(&piece.rest()[..rest]), rest);
-                peer.inbox.lock().push(before.unwrap_or_default());
-                return self.arrived(peer);
-            }
+        if urgent
+            && !peer.options.out_of_band_inline.load(Ordering::Relaxed)
+            && let Some(&byte) = piece.rest().last()
+        {
+            // The last byte goes beside the others.
+            let rest = piece.rest().len() - 1;
+            peer.inbox_bytes.fetch_sub(1, Ordering::AcqRel);
+            peer.state.lock().urgent = Some(byte);
+            let before = Piece::fill(&mut fs::SliceSource::new(&piece.rest()[..rest]), rest);
+            peer.inbox.lock().push(before.unwrap_or_default());
+            return self.arrived(peer);
         }
         peer.inbox.lock().push(piece);
         self.arrived(peer);
