@@ -167,7 +167,7 @@ fn steps_that_fill_2_mib_become_large_and_keep_their_bytes() {
         }
         space.unmap(B, HUGE_PAGE_SIZE).expect("mapped");
     }
-    let lost = before.saturating_sub(frame::stats().free) as u64;
+    let lost = before.saturating_sub(frame::stats().free);
     assert!(lost < ROUNDS / 2 * HUGE_PAGES, "{lost} frames have not come back");
     space.unmap(A, HUGE_PAGE_SIZE).expect("mapped");
     assert_eq!(space.usage().resident, 0);
