@@ -9,7 +9,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 
 /**
- * H2 within this VM, its file on a volume: {@code H2Load DIRECTORY [PAUSE_MS]}. Each case is one kind of statement, each its own
+ * H2 within this VM, its file on a volume: {@code H2Load DIRECTORY [PAUSE_MS [TIMES]]}; so many TIMES the operations. Each case is one kind of statement, each its own
  * transaction, by 1 or 64 clients, a thread and a connection each. Prints as FileLoad does, {@code data end NAME OPERATIONS
  * NANOSECONDS P99} with the 99th percentile of a statement's time in nanoseconds.
  */
@@ -68,10 +68,12 @@ public final class H2Load {
     static final AtomicInteger NEXT = new AtomicInteger();
     static final AtomicLong sum = new AtomicLong();
     static String url;
+    static int times;
 
     public static void main(String[] args) throws Exception {
         url = "jdbc:h2:file:" + Path.of(args[0]).resolve("h2");
         Clients.pause = args.length > 1 ? Integer.parseInt(args[1]) : 0;
+        times = args.length > 2 ? Integer.parseInt(args[2]) : 1;
         try (Client first = new Client(prepared(), 1)) {
             for (int row = 0; row < ROWS; row++) {
                 first.insert(row);
@@ -99,7 +101,7 @@ public final class H2Load {
         for (int at = 0; at < count; at++) {
             clients[at] = new Client(url, at);
         }
-        Clients.measure(name, count, operations, (client, number) -> statement.run(clients[client], number));
+        Clients.measure(name, count, operations * times, (client, number) -> statement.run(clients[client], number));
         for (Client client : clients) {
             client.close();
         }
