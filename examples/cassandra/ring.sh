@@ -18,7 +18,9 @@ jars
 nodes=
 switch=
 stop() {
-    trap - EXIT INT TERM
+    # Once more, and the network would be left behind.
+    trap - EXIT
+    trap '' INT TERM
     # The network goes last: a node tells the others that it leaves.
     for pid in $nodes; do
         ! kill -TERM "$pid" 2>/dev/null || wait "$pid" || true
