@@ -190,6 +190,18 @@ pub fn loopback(systems: &Systems, side: Side) -> Result<Samples> {
     Ok(samples)
 }
 
+/// wrk got no answer.
+#[derive(Debug)]
+struct Silent(String);
+
+impl std::fmt::Display for Silent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Silent {}
+
 /// Boots of the Linux guest that may fall silent before one counts: its virtio driver has no barrier that QEMU's one-thread
 /// emulation keeps (docs/decisions/0012-one-thread-emulation.md). A boot of ours has to do at once.
 const SILENT_BOOTS: u32 = 3;
@@ -199,9 +211,9 @@ pub fn wrk(systems: &Systems, side: Side, server: &Server, way: Way<'_>, seconds
     let mut silent = 0;
     loop {
         match wrk_once(systems, side, server, way, seconds) {
-            Err(error) if side == Side::Linux && silent < SILENT_BOOTS => {
+            Err(error) if side == Side::Linux && error.is::<Silent>() && silent < SILENT_BOOTS => {
                 silent += 1;
-                eprintln!("net: a boot of Linux does not count: {error:#}");
+                eprintln!("net: a boot of Linux does not count: {error}");
             }
             result => return result,
         }
@@ -220,14 +232,15 @@ fn wrk_once(systems: &Systems, side: Side, server: &Server, way: Way<'_>, second
             .output()
             .context("cannot start wrk (Debian's package wrk)")?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        wrk_figures(&text).with_context(|| {
-            let error = String::from_utf8_lossy(&output.stderr);
-            format!(
+        let error = String::from_utf8_lossy(&output.stderr);
+        let silent = || {
+            Silent(format!(
                 "wrk with {connections} connections: {:?}, {text:?}, {error:?}; the guest: {}",
                 output.status,
                 run.output()
-            )
-        })
+            ))
+        };
+        Ok(wrk_figures(&text).ok_or_else(silent)?)
     };
     ask(16, server.warm_up_s)?;
     let mut samples = Samples::new();

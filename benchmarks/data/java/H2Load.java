@@ -9,8 +9,8 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 
 /**
- * H2 within this VM, its file on a volume: {@code H2Load DIRECTORY [PAUSE_MS [TIMES]]}; so many TIMES the operations. Each case is one kind of statement, each its own
- * transaction, by 1 or 64 clients, a thread and a connection each. Prints as FileLoad does, {@code data end NAME OPERATIONS
+ * H2 within this VM, its file on a volume: {@code H2Load DIRECTORY [PAUSE_MS [TIMES]]}; so many TIMES the operations. Each case is
+ * one kind of statement, each its own transaction, by 1 or 64 clients, a thread and a connection each. Prints as FileLoad does, {@code data end NAME OPERATIONS
  * NANOSECONDS P99} with the 99th percentile of a statement's time in nanoseconds.
  */
 public final class H2Load {

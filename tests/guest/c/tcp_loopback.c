@@ -78,8 +78,7 @@ static int pair(int l, int port, int *c) {
     if (connect(*c, (void *)&a, sizeof a)) perror("pair");
     return accept(l, NULL, NULL);
 }
-/* An edge-triggered wait for urgent data hears of it again when other bytes arrive, as long as it is there.
- */
+/* An edge-triggered wait for urgent data hears of it again when other bytes arrive. */
 static void urgent_edges(int l, int port) {
     int c, s = pair(l, port, &c), ep = epoll_create1(0);
     struct epoll_event ev = {.events = EPOLLET | EPOLLPRI};
