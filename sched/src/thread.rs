@@ -4,6 +4,7 @@ use crate::cpu_clock::CpuClock;
 use crate::machine::{self, Machine};
 use crate::park::ParkState;
 use crate::policy::Fair;
+use crate::timer::Sleep;
 use crate::{CpuSet, registry};
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -43,6 +44,8 @@ pub struct Thread {
     pub(crate) registry_link: RBTreeAtomicLink,
     /// Next in the list of ended threads.
     pub(crate) dead_next: AtomicPtr<Thread>,
+    /// For its waits with a deadline.
+    pub(crate) sleep: Sleep,
     pub(crate) machine: Machine,
 }
 
@@ -91,6 +94,7 @@ impl Thread {
             no_preemption: AtomicU32::new(0),
             registry_link: RBTreeAtomicLink::new(),
             dead_next: AtomicPtr::new(core::ptr::null_mut()),
+            sleep: Sleep::new(),
             machine,
         }
     }

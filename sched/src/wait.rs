@@ -62,7 +62,12 @@ impl WaitQueue {
                     reason => break reason,
                 }
             };
-            if reason != WakeReason::Woken {
+            if reason == WakeReason::Woken {
+                // Out of the queue, by a waker. Mostly for a reason: then there is no need to enter it again.
+                if let Some(value) = cond() {
+                    return Ok(value);
+                }
+            } else {
                 let was_woken = !entry.dequeue();
                 if let Some(value) = cond() {
                     return Ok(value);

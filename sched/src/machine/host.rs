@@ -4,7 +4,7 @@
 use crate::registry;
 use crate::spawn::run_start;
 use crate::stat::CpuStat;
-use crate::timer::{self, Sleep};
+use crate::timer;
 use crate::{CpuSet, Thread, ThreadRef};
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::boxed::Box;
@@ -94,10 +94,8 @@ pub(crate) fn passes() -> u64 {
 }
 
 pub(crate) fn block(thread: &Thread, deadline_ns: Option<u64>) -> bool {
-    let sleep = Sleep::new(thread);
     if let Some(deadline_ns) = deadline_ns {
-        // SAFETY: disarmed below, before this frame goes.
-        unsafe { sleep.arm(deadline_ns) };
+        thread.sleep.arm(thread, deadline_ns);
     }
     thread.clock.stop(hal::clock::now_ns());
     while thread.park.is_parked() {
@@ -106,7 +104,7 @@ pub(crate) fn block(thread: &Thread, deadline_ns: Option<u64>) -> bool {
     thread.clock.start(hal::clock::now_ns());
     thread.voluntary.fetch_add(1, Ordering::Relaxed);
     PASSES.fetch_add(1, Ordering::SeqCst);
-    sleep.disarm()
+    deadline_ns.is_some() && thread.sleep.disarm()
 }
 
 pub(crate) fn make_runnable(thread: &Thread) {

@@ -2,7 +2,6 @@
 //! pass when the model says so ([`timer::expire`]), at any moment.
 
 use crate::stat::CpuStat;
-use crate::timer::Sleep;
 use crate::{CpuSet, Thread, ThreadRef};
 use std::cell::OnceCell;
 use std::sync::{Arc, OnceLock};
@@ -45,10 +44,8 @@ pub(crate) fn current() -> *const Thread {
 }
 
 pub(crate) fn block(thread: &Thread, deadline_ns: Option<u64>) -> bool {
-    let sleep = Sleep::new(thread);
     if let Some(deadline_ns) = deadline_ns {
-        // SAFETY: disarmed below, before this frame goes.
-        unsafe { sleep.arm(deadline_ns) };
+        thread.sleep.arm(thread, deadline_ns);
         if hal::model::has_time_passed() {
             pass_time();
         }
@@ -57,7 +54,10 @@ pub(crate) fn block(thread: &Thread, deadline_ns: Option<u64>) -> bool {
         // Other threads run on this vCPU, and so do interrupts.
         hal::model::while_blocked(|| !thread.park.is_parked());
     }
-    sleep.disarm()
+    let timed_out = deadline_ns.is_some() && thread.sleep.disarm();
+    // The thread's end is that of a thread-local of loom's, too late for a lock.
+    thread.sleep.forget();
+    timed_out
 }
 
 /// All deadlines pass, in the interrupt of the vCPU that calls.

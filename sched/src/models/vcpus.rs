@@ -30,6 +30,10 @@ enum Step {
     Yield,
     /// Binds itself to a vCPU.
     Bind(usize),
+    /// Binds another thread, of this index, to a vCPU.
+    BindOther(usize, usize),
+    /// Lets its vCPU wait on its stack when it parks next, as one does whom a device wakes.
+    Stay,
 }
 
 struct Task {
@@ -118,10 +122,22 @@ impl World {
                 drop(irq);
                 assert!(task.thread.set_affinity(CpuSet::only(cpu)));
             }
+            Some(Step::BindOther(other, cpu)) => {
+                drop(irq);
+                assert!(self.tasks[other].thread.set_affinity(CpuSet::only(cpu)));
+            }
+            Some(Step::Stay) => {
+                machine::set_waits_here(&task.thread, true);
+                drop(irq);
+            }
             // It parks for ever after its last step, but cannot be on the way to that on two vCPUs.
             Some(Step::Park) | None => {
                 if step.is_none() && self.ended.fetch_add(1, Ordering::SeqCst) + 1 == self.tasks.len() {
                     (0..self.cpus).filter(|&cpu| cpu != hal::cpu::id()).for_each(|cpu| send_ipi(cpu, Ipi::Reschedule));
+                }
+                if step.is_none() {
+                    // Only the idle thread of a model sees that all is over.
+                    machine::set_waits_here(&task.thread, false);
                 }
                 if task.thread.park.enter(PARKED) {
                     machine::block(&task.thread, None);
@@ -186,7 +202,7 @@ fn run(cpus: usize, programs: &[&'static [Step]]) {
     }
 }
 
-use Step::{Bind, Park, Wake, WakeSilently, Yield};
+use Step::{Bind, BindOther, Park, Stay, Wake, WakeSilently, Yield};
 
 #[test]
 fn two_threads_wake_each_other() {
@@ -201,6 +217,31 @@ fn a_thread_is_woken_while_it_is_left() {
 #[test]
 fn a_thread_moves_while_it_is_woken() {
     check_on("a thread that binds itself", hardware(2), || run(2, &[&[Bind(1), Park, Bind(0)], &[Wake(0), Yield]]));
+}
+
+#[test]
+fn a_vcpu_waits_on_the_stack_of_who_is_woken() {
+    check_on("a waiter that stays, and its waker", hardware(2), || run(2, &[&[Stay, Park], &[Wake(0)]]));
+}
+
+#[test]
+fn a_vcpu_that_waits_on_a_stack_gets_another_thread() {
+    let programs: &[&[Step]] = &[&[Bind(1), Stay, Park], &[Yield, Bind(1), Wake(0)]];
+    check_on("a waiter whose vCPU another thread comes to", hardware(2), move || run(2, programs));
+}
+
+#[test]
+fn two_waiters_stay_and_wake_each_other() {
+    check_on("two waiters that stay, each other's wakers", hardware(2), || {
+        run(2, &[&[Stay, Park, Wake(1)], &[Wake(0), Stay, Park]]);
+    });
+}
+
+#[test]
+fn who_stays_and_is_bound_elsewhere_moves_when_it_is_woken() {
+    check_on("a waiter that stays where it may not run any more", hardware(2), || {
+        run(2, &[&[Bind(0), Stay, Park], &[BindOther(0, 1), Wake(0)]]);
+    });
 }
 
 #[test]

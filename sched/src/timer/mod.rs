@@ -1,8 +1,8 @@
 //! Timers: a heap for each vCPU, and a one-shot interrupt for the earliest.
 //!
-//! A [`TimerNode`] is in one heap or in none; the heap's lock guards its links, and the word `heap` says which. Sleeping
-//! threads have a node on their stack that unparks them ([`Sleep`]); a [`Timer`] calls a function. A timer fires on the
-//! vCPU that armed it, in interrupt context.
+//! A [`TimerNode`] is in one heap or in none; the heap's lock guards its links, and the word `heap` says which. Each thread
+//! has a node that unparks it ([`Sleep`]); a [`Timer`] calls a function. A timer fires on the vCPU that armed it, in interrupt
+//! context.
 
 mod heap;
 #[cfg(all(test, not(feature = "loom")))]
@@ -11,6 +11,7 @@ mod tests;
 use crate::{Thread, machine};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use core::sync::atomic::AtomicPtr;
 use hal::cpu::{self, MAX_CPUS, Padded, PerCpu};
 use hal::irq::IrqGuard;
 use hal::sync::SpinLock;
@@ -30,10 +31,22 @@ const BUSY_RETRY_NS: u64 = 20_000;
 /// Armed timers of the application.
 static APPLICATION_TIMERS: AtomicUsize = AtomicUsize::new(0);
 
+/// No deadline: see [`Sleeper`].
+const NEVER: u64 = u64::MAX;
+
+/// What a thread's node knows of its waits.
+struct Sleeper {
+    /// The thread itself, from its first wait with a deadline on.
+    thread: AtomicPtr<Thread>,
+    /// When the wait ends that goes on now; [`NEVER`] outside of one. The node's own deadline may be earlier: that of a wait
+    /// that ended before its time.
+    wanted_ns: AtomicU64,
+}
+
 /// What happens at the deadline.
 enum Action {
-    /// Unpark this thread.
-    Unpark(*const Thread),
+    /// Unpark a thread.
+    Unpark(Sleeper),
     /// Call this timer's function.
     Call(*const Inner),
 }
@@ -105,27 +118,63 @@ impl TimerNode {
     }
 }
 
-/// A sleeping thread's timer, on its stack.
+/// A thread's timer for its waits with a deadline. Most of these end before it, and the next one's deadline is later: so the
+/// node stays in its heap, and the later deadline is only noted. At the earlier one it goes to its new place, or out.
 pub(crate) struct Sleep(TimerNode);
 
 impl Sleep {
-    /// Will unpark `thread`, the running one.
-    pub fn new(thread: &Thread) -> Self {
-        Self(TimerNode::new(Action::Unpark(thread)))
+    /// Of a thread that has not waited yet.
+    pub fn new() -> Self {
+        let sleeper = Sleeper { thread: AtomicPtr::new(core::ptr::null_mut()), wanted_ns: AtomicU64::new(NEVER) };
+        Self(TimerNode::new(Action::Unpark(sleeper)))
     }
 
-    /// Unparks the thread at `deadline_ns` unless [`Self::disarm`] comes before.
-    ///
-    /// # Safety
-    /// The value stays where it is until `disarm`, which the thread calls before it goes on.
-    pub unsafe fn arm(&self, deadline_ns: u64) {
-        // SAFETY: the caller's duty; one thread owns the value.
+    fn sleeper(&self) -> &Sleeper {
+        match &self.0.action {
+            Action::Unpark(sleeper) => sleeper,
+            Action::Call(_) => unreachable!("made by `new`"),
+        }
+    }
+
+    /// Unparks `thread`, the running one, whose own this is, at `deadline_ns` unless [`Self::disarm`] comes before.
+    pub fn arm(&self, thread: &Thread, deadline_ns: u64) {
+        debug_assert!(core::ptr::eq(self, &thread.sleep), "another thread's timer");
+        let sleeper = self.sleeper();
+        sleeper.thread.store(core::ptr::from_ref(thread).cast_mut(), Ordering::Relaxed);
+        let cpu = self.0.heap.load(Ordering::Acquire);
+        if cpu != NOWHERE {
+            let mut heap = HEAPS.of(cpu).lock();
+            if self.0.heap.load(Ordering::Relaxed) == cpu {
+                if self.0.deadline_ns() <= deadline_ns {
+                    sleeper.wanted_ns.store(deadline_ns, Ordering::Relaxed);
+                    self.0.fired.store(false, Ordering::Relaxed);
+                    return;
+                }
+                // SAFETY: `heap` says so, under that heap's lock.
+                unsafe { heap.remove(&self.0) };
+                self.0.heap.store(NOWHERE, Ordering::Relaxed);
+            }
+        }
+        sleeper.wanted_ns.store(deadline_ns, Ordering::Relaxed);
+        // SAFETY: in no heap; only the thread itself arms it; a thread stays where it is, and `drop` takes the node out.
         unsafe { self.0.arm(deadline_ns) };
     }
 
-    /// Ends it; true if it fired.
+    /// The wait is over; true if the deadline ended it.
     pub fn disarm(&self) -> bool {
-        !self.0.disarm() && self.0.fired.load(Ordering::Relaxed)
+        self.sleeper().wanted_ns.store(NEVER, Ordering::Relaxed);
+        self.0.fired.load(Ordering::Relaxed)
+    }
+
+    /// Takes the node out of its heap. Outside of a wait.
+    pub fn forget(&self) {
+        self.0.disarm();
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        self.forget();
     }
 }
 
@@ -134,18 +183,29 @@ pub(crate) fn expire(now_ns: u64) -> Option<u64> {
     let lock = HEAPS.get();
     let mut heap = lock.lock();
     while let Some(node) = heap.take_expired(now_ns) {
-        node.fired.store(true, Ordering::Relaxed);
-        match node.action {
-            Action::Unpark(thread) => {
-                // SAFETY: the thread waits in `Sleep::disarm` for this lock or for NOWHERE.
-                let thread = unsafe { &*thread };
-                if thread.park.notify() {
-                    machine::make_runnable(thread);
+        match &node.action {
+            Action::Unpark(sleeper) => {
+                let wanted_ns = sleeper.wanted_ns.load(Ordering::Relaxed);
+                if wanted_ns > now_ns && wanted_ns != NEVER {
+                    node.deadline_ns.store(wanted_ns, Ordering::Relaxed);
+                    // SAFETY: just taken out of this heap; it stays where it is until `Sleep::drop` has had this lock.
+                    unsafe { heap.insert(&node) };
+                    continue;
+                }
+                if wanted_ns != NEVER {
+                    node.fired.store(true, Ordering::Relaxed);
+                    // SAFETY: the node is a part of the thread, which cannot go before `Sleep::drop` has had this lock or
+                    // has seen NOWHERE.
+                    let thread = unsafe { &*sleeper.thread.load(Ordering::Relaxed) };
+                    if thread.park.notify() {
+                        machine::make_runnable(thread);
+                    }
                 }
                 // Last: from here on the node, and the thread, may be gone.
                 node.heap.store(NOWHERE, Ordering::Release);
             }
-            Action::Call(inner) => {
+            &Action::Call(inner) => {
+                node.fired.store(true, Ordering::Relaxed);
                 // A callback may drop its own `Timer`; this count keeps the function alive until it returns.
                 // SAFETY: an armed timer is owned by its `Timer`, whose drop takes this lock before it lets go.
                 unsafe { Arc::increment_strong_count(inner) };

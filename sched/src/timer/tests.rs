@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use std::time::Duration;
 
 fn node() -> Box<TimerNode> {
-    Box::new(TimerNode::new(Action::Unpark(core::ptr::null())))
+    Box::new(TimerNode::new(Action::Call(core::ptr::null())))
 }
 
 proptest! {
@@ -162,4 +162,40 @@ fn concurrent_arm_and_cancel_keep_the_heap_whole() {
     let fired = count.load(Ordering::SeqCst);
     std::thread::sleep(Duration::from_millis(20));
     assert_eq!(count.load(Ordering::SeqCst), fired);
+}
+
+#[test]
+fn a_wait_that_was_woken_early_does_not_end_the_next_ones() {
+    use crate::{Interruptible, WaitQueue, WakeReason};
+    static QUEUE: WaitQueue = WaitQueue::new();
+    static NOW: AtomicBool = AtomicBool::new(false);
+    const MS: u64 = 1_000_000;
+    let wait = |deadline_ns: Option<u64>| {
+        QUEUE.wait_until(deadline_ns, Interruptible::No, || NOW.swap(false, Ordering::SeqCst).then_some(()))
+    };
+    let wake_soon = || {
+        std::thread::spawn(|| {
+            while QUEUE.is_empty() {
+                std::thread::yield_now();
+            }
+            // It is about to stop, or has.
+            std::thread::sleep(Duration::from_millis(1));
+            NOW.store(true, Ordering::SeqCst);
+            QUEUE.wake_one();
+        })
+    };
+    let after = |ns: u64| hal::clock::now_ns() + ns;
+    for (early, later) in [(20 * MS, 100 * MS), (60_000 * MS, 20 * MS), (5 * MS, 5 * MS)] {
+        let waker = wake_soon();
+        // Its timer stays where it is, unless the thread was so late that it fired.
+        let _ = wait(Some(after(early)));
+        waker.join().expect("it wakes");
+        NOW.store(false, Ordering::SeqCst);
+        let deadline_ns = after(later);
+        assert_eq!(wait(Some(deadline_ns)), Err(WakeReason::TimedOut));
+        assert!(hal::clock::now_ns() >= deadline_ns, "{early} ns and {later} ns: ended before its time");
+        let waker = wake_soon();
+        assert_eq!(wait(None), Ok(()), "a wait without a deadline has none");
+        waker.join().expect("it wakes");
+    }
 }

@@ -70,6 +70,12 @@ impl Cpu {
         self.min_vruntime_ns.store(queue.min_vruntime_ns(), Ordering::Relaxed);
     }
 
+    /// The idle thread.
+    pub fn idle_thread(&self) -> &Thread {
+        // SAFETY: it is set before the vCPU's first pass through the scheduler and stays for ever.
+        unsafe { &*self.idle.load(Ordering::Relaxed) }
+    }
+
     /// Whether `thread` is this vCPU's idle thread.
     pub fn is_idle_thread(&self, thread: &Thread) -> bool {
         core::ptr::eq(self.idle.load(Ordering::Relaxed), thread)

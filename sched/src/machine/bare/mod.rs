@@ -2,7 +2,8 @@
 //!
 //! A thread that leaves its vCPU is `on_cpu` until its registers are saved, which the next thread does on its own stack
 //! (`switch::finish`). Until then nobody else may dispatch it: a waker queues it on the vCPU that it is leaving, and
-//! thieves pass it by. So no vCPU ever waits for another one's switch.
+//! thieves pass it by. So no vCPU ever waits for another one's switch. It also stays `on_cpu` while its vCPU waits on its
+//! stack for work (`idle::wait_here`).
 
 mod counters;
 mod cpu;
@@ -25,7 +26,7 @@ pub(crate) use tick::{executor, program_timer, reschedule_interrupt, timer_inter
 #[cfg(all(test, feature = "vcpus"))]
 pub(crate) use {
     cpu::forget,
-    idle::{become_idle, look_for_work},
+    idle::{become_idle, look_for_work, set_waits_here},
     place::queue_silently,
     switch::running,
 };
@@ -41,6 +42,8 @@ pub(crate) struct Machine {
     woke_at_ns: AtomicU64,
     /// How reliably it blocks right after it woke another: 0..=3.
     hands_over: AtomicU32,
+    /// When it blocks and nobody else is runnable its vCPU waits on its stack; see `idle::wait_here`.
+    waits_here: AtomicBool,
 }
 
 // SAFETY: the context is used by the vCPU that switches the thread only, which `on_cpu` makes one at a time.
@@ -74,6 +77,7 @@ impl Machine {
             on_cpu: AtomicBool::new(false),
             woke_at_ns: AtomicU64::new(0),
             hands_over: AtomicU32::new(0),
+            waits_here: AtomicBool::new(false),
         }
     }
 

@@ -12,7 +12,7 @@ use hal::irq::IrqGuard;
 use hal::sync::atomic::{Ordering, fence};
 
 /// A thread that blocks within this time after it woke another handed over to it. As long the wakee is kept for the
-/// waker's vCPU (longer where vCPUs take turns); then an idle vCPU may have it.
+/// waker's vCPU (longer where no other vCPU could run it meanwhile); then an idle vCPU may have it.
 const HAND_OVER_NS: u64 = 50_000;
 /// Hand-overs, less other wake-ups, after which the next wake-up counts as one.
 const HAND_OVER_HABIT: u32 = 2;
@@ -25,6 +25,9 @@ pub(crate) fn make_runnable(thread: &Thread) {
     let waker = running();
     let me = cpu::id();
     waker.machine.woke_at_ns.store(now_ns, Ordering::Relaxed);
+    // Whom a device wakes it will wake again. Whom another thread wakes had better be free to run on that one's vCPU.
+    let waits_here = cpu::count() == 1 || CPUS.of(me).is_idle_thread(waker);
+    thread.machine.waits_here.store(waits_here, Ordering::Relaxed);
     let (target, hand_over) = choose(thread, waker, me);
     enqueue(target, me, thread, Why::Woken, hand_over, now_ns);
 }
@@ -54,17 +57,20 @@ enum Why {
 /// The vCPU for a woken thread, and whether it is kept there for a waker that is about to block.
 fn choose(thread: &Thread, waker: &Thread, me: usize) -> (usize, bool) {
     let last = thread.last_cpu();
-    // While it is being left: see `machine::bare`.
-    if cpu::count() == 1 || thread.machine.on_cpu.load(Ordering::Acquire) {
-        return (last, false);
-    }
     let mine = CPUS.of(me);
     let waker_is_idle = mine.is_idle_thread(waker);
-    if !waker_is_idle
+    let hands_over = !waker_is_idle
         && waker.machine.hands_over.load(Ordering::Relaxed) >= HAND_OVER_HABIT
         && mine.queued.load(Ordering::Relaxed) == 0
-        && thread.may_run_on(me)
-    {
+        && thread.may_run_on(me);
+    if cpu::count() == 1 {
+        return (me, hands_over);
+    }
+    // While it is being left: see `machine::bare`.
+    if thread.machine.on_cpu.load(Ordering::Acquire) {
+        return (last, false);
+    }
+    if hands_over {
         return (me, true);
     }
     // An interrupt found this vCPU idle: it is awake now, and to wake another one costs an interrupt more.

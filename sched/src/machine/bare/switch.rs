@@ -1,10 +1,10 @@
 //! The scheduler's one function, and the switch that it ends in.
 
-use super::cpu::{CPUS, Cpu, IDLE, Shared};
-use super::{place, tick};
+use super::cpu::{CPUS, Cpu, Shared};
+use super::{idle, place, tick};
 use crate::policy::Runnable;
+use crate::preemption;
 use crate::spawn::{self, bury, run_start};
-use crate::timer::Sleep;
 use crate::{Thread, ThreadRef};
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -56,6 +56,10 @@ pub(super) fn schedule(leave: Leave) {
     let prev = running();
     let prev_is_idle = cpu.is_idle_thread(prev);
     debug_assert!(!(prev_is_idle && leave == Leave::Parked), "an idle thread must not block");
+    debug_assert!(
+        !(prev_is_idle && preemption::is_off()),
+        "it may be on another thread's stack: see `idle::wait_here`"
+    );
     if prev.work_flags().any(WorkFlags::RESCHED) {
         prev.work_flags().clear(WorkFlags::RESCHED);
     }
@@ -77,31 +81,20 @@ pub(super) fn schedule(leave: Leave) {
             shared.queue.put_back(runnable(prev));
         }
     }
+    let mut now_ns = now_ns;
     let mut next;
-    (next, shared) = take_allowed(id, cpu, shared, prev, &mut leave);
-    if next.is_none() && hal::cpu::count() > 1 {
-        cpu.publish(&shared.queue);
-        drop(shared);
-        let stolen = place::steal(id, now_ns);
-        shared = cpu.shared.lock();
-        match stolen {
-            Some(thread) => {
-                place::adopt_stolen(id, &mut shared.queue, &thread);
-                next = Some(thread);
-            }
-            // Something may have come while the lock was open.
-            None => (next, shared) = take_allowed(id, cpu, shared, prev, &mut leave),
-        }
+    (next, shared) = find(id, cpu, shared, prev, &mut leave, now_ns);
+    let waits_here = next.is_none() && leave == Leave::Parked && prev.machine.waits_here.load(Ordering::Relaxed);
+    if waits_here {
+        (next, shared, now_ns) = idle::wait_here(id, cpu, shared, prev, &mut leave, now_ns);
     }
     let next_is_idle = next.is_none();
     shared.queue.run(next.clone(), now_ns);
     cpu.publish(&shared.queue);
     let slice_end_ns = shared.queue.slice_end_ns();
-    // SAFETY: the idle thread is set before the first pass and stays for ever.
-    let idle = unsafe { &*cpu.idle.load(Ordering::Relaxed) };
-    let next: &Thread = next.as_deref().unwrap_or(idle);
+    let next: &Thread = next.as_deref().unwrap_or(cpu.idle_thread());
     let same = core::ptr::eq(next, prev);
-    if !same {
+    if !same || waits_here {
         shared.times.switch(next, next_is_idle);
     }
     drop(shared);
@@ -112,16 +105,18 @@ pub(super) fn schedule(leave: Leave) {
         tick::end_turn_later(now_ns);
     }
     if prev_is_idle && !next_is_idle {
-        IDLE.fetch_and(!(1 << id), Ordering::Relaxed);
-        super::idle::leave();
+        idle::leave(id);
     }
     if same {
+        if waits_here {
+            prev.clock.start(now_ns);
+        }
         return;
     }
-    prev.clock.stop(now_ns);
+    if !waits_here {
+        stop(prev, leave, now_ns);
+    }
     next.clock.start(now_ns);
-    let switches = if leave == Leave::Parked { &prev.voluntary } else { &prev.involuntary };
-    bump(switches);
     next.machine.on_cpu.store(true, Ordering::Relaxed);
     next.cpu.store(id, Ordering::Relaxed);
     cpu.leaving.store(core::ptr::from_ref(prev).cast_mut(), Ordering::Relaxed);
@@ -130,11 +125,64 @@ pub(super) fn schedule(leave: Leave) {
     // SAFETY: `to` is suspended: a thread leaves a queue only when it is not `on_cpu`, or it is `prev`. Both contexts
     // live in threads that the registry (or, for a dead one, this vCPU) counts. Interrupts are masked.
     unsafe {
-        let stack = (*to).usable_stack(next.machine.stack);
-        context::set_current(core::ptr::from_ref(next).cast(), next.work_flags(), stack);
+        make_current(next, next);
         context::switch(from, to);
     }
     finish();
+}
+
+/// The code that runs next, on the stack of `owner`, is `thread`'s.
+///
+/// # Safety
+/// Interrupts are masked, and it is so: the stack is the one that runs, or is switched to next. Both threads live.
+pub(super) unsafe fn make_current(thread: &Thread, owner: &Thread) {
+    // SAFETY: the context is changed by this vCPU only, which runs the stack.
+    let stack = unsafe { (*owner.machine.context.get()).usable_stack(owner.machine.stack) };
+    // SAFETY: the caller's duty.
+    unsafe { context::set_current(core::ptr::from_ref(thread).cast(), thread.work_flags(), stack) };
+}
+
+/// `thread` has run up to `now_ns`.
+pub(super) fn stop(thread: &Thread, leave: Leave, now_ns: u64) {
+    thread.clock.stop(now_ns);
+    bump(if leave == Leave::Parked { &thread.voluntary } else { &thread.involuntary });
+}
+
+/// Who is to run now: a thread of the locked queue, else one that waits for another vCPU.
+pub(super) fn find<'a>(
+    id: usize,
+    cpu: &'a Cpu,
+    mut shared: SpinLockGuard<'a, Shared>,
+    prev: &Thread,
+    leave: &mut Leave,
+    now_ns: u64,
+) -> (Option<Runnable>, SpinLockGuard<'a, Shared>) {
+    if let Some(thread) = shared.queue.take_next() {
+        if thread.may_run_on(id) {
+            return (Some(thread), shared);
+        }
+        shared.queue.put_back(thread);
+        let next;
+        (next, shared) = take_allowed(id, cpu, shared, prev, leave);
+        if next.is_some() {
+            return (next, shared);
+        }
+    }
+    if hal::cpu::count() == 1 {
+        return (None, shared);
+    }
+    cpu.publish(&shared.queue);
+    drop(shared);
+    let stolen = place::steal(id, now_ns);
+    shared = cpu.shared.lock();
+    match stolen {
+        Some(thread) => {
+            place::adopt_stolen(id, &mut shared.queue, &thread);
+            (Some(thread), shared)
+        }
+        // Something may have come while the lock was open.
+        None => take_allowed(id, cpu, shared, prev, leave),
+    }
 }
 
 /// Takes threads from the locked queue until one may run here; sends the others where they may.
@@ -206,11 +254,9 @@ pub(crate) fn block(thread: &Thread, deadline_ns: Option<u64>) -> bool {
         // Past already, and nobody has queued the thread: it need not even stop.
         return true;
     }
-    let sleep = Sleep::new(thread);
-    // SAFETY: disarmed below, before this frame goes.
-    unsafe { sleep.arm(deadline_ns) };
+    thread.sleep.arm(thread, deadline_ns);
     schedule(Leave::Parked);
-    sleep.disarm()
+    thread.sleep.disarm()
 }
 
 /// Lets another thread run first.

@@ -3,6 +3,7 @@
 use super::cpu::{CPUS, IDLE, NEVER};
 use super::place;
 use super::switch::running;
+use crate::policy::SLICE_NS;
 use crate::{CpuSet, timer};
 use core::sync::atomic::Ordering;
 use hal::context::WorkFlags;
@@ -38,9 +39,14 @@ pub(super) fn end_turn_later(now_ns: u64) {
 }
 
 /// How long a wakee is kept for its waker's vCPU at most, where `limit_ns` is right for vCPUs that run at the same time. Where
-/// they take turns another one could have it no earlier than at this turn's end, and the timer for it would cost more than it.
+/// they take turns another one could have it no earlier than at this turn's end, and a vCPU alone has only to see that both get
+/// their share: a timer for each hand-over would cost more than it.
 pub(super) fn hand_over_limit_ns(limit_ns: u64) -> u64 {
-    if vcpus_take_turns() { TURN_NS } else { limit_ns }
+    match cpu::count() {
+        1 => SLICE_NS,
+        _ if vcpus_take_turns() => TURN_NS,
+        _ => limit_ns,
+    }
 }
 
 /// An emulator may have one thread for all vCPUs: QEMU's goes over to the next one at each interrupt of any of them, and
