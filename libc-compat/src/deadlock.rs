@@ -4,7 +4,7 @@
 //!
 //! A Java deadlock is not found here: the JVM catches SIGTERM, and Ctrl-\ prints its thread dump.
 
-use crate::process::{ExitStatus, running};
+use crate::process::{ExitStatus, is_running_and, running};
 use crate::signal::catches_termination;
 
 /// Lets the idle loop look.
@@ -12,9 +12,10 @@ pub fn init() {
     sched::stat::idle_hook(check);
 }
 
-/// A vCPU has nothing to run. Interrupts on, preemptible.
+/// A vCPU has nothing to run. Interrupts on, on the idle thread.
 fn check() {
-    if !sched::stat::all_blocked_forever() {
+    // Cheapest first: a vCPU asks this each time that it has nothing to do.
+    if is_running_and(catches_termination) || !sched::stat::all_blocked_forever() {
         return;
     }
     let Some(process) = running() else { return };

@@ -80,6 +80,11 @@ pub fn running() -> Option<Arc<Process>> {
     RUNNING.lock().clone()
 }
 
+/// Whether a process runs and `is_so` of it, asked under a spin lock: for who may not come to hold the last reference.
+pub(crate) fn is_running_and(is_so: impl FnOnce(&Process) -> bool) -> bool {
+    RUNNING.lock().as_deref().is_some_and(is_so)
+}
+
 impl Process {
     /// Its id: that of its first thread.
     pub fn pid(&self) -> u32 {

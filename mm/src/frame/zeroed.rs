@@ -3,7 +3,7 @@
 //! Pieces are small: between two of them the idle vCPU looks for work. The blocks count as free, and go back to the zone when
 //! memory is short.
 
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use hal::sync::SpinLock;
 
@@ -32,6 +32,9 @@ static BLOCKS: SpinLock<Blocks> =
 /// Blocks that were taken from the zone and not given on.
 static HELD: AtomicU64 = AtomicU64::new(0);
 
+/// Nothing is to be done until a block is taken: what an idle vCPU looks at before it takes the lock.
+static IS_FULL: AtomicBool = AtomicBool::new(false);
+
 fn capacity() -> u64 {
     (total_frames() / u64::from(REGION) / SHARE).min(MAX_BLOCKS as u64)
 }
@@ -47,6 +50,7 @@ pub(super) fn take() -> Option<Pfn> {
     let mut blocks = BLOCKS.lock();
     blocks.count = blocks.count.checked_sub(1)?;
     HELD.fetch_sub(1, Relaxed);
+    IS_FULL.store(false, Relaxed);
     Some(blocks.ready[blocks.count])
 }
 
@@ -55,6 +59,7 @@ pub(super) fn drain() {
     let mut blocks = BLOCKS.lock();
     let begun = blocks.begun.take().map(|(pfn, _)| pfn);
     let (ready, count) = (blocks.ready, core::mem::take(&mut blocks.count));
+    IS_FULL.store(false, Relaxed);
     drop(blocks);
     for &pfn in ready[..count].iter().chain(&begun) {
         HELD.fetch_sub(1, Relaxed);
@@ -64,12 +69,17 @@ pub(super) fn drain() {
 
 /// The block to go on with, or a fresh one if there should be more and a quarter of memory is free. The caller works on it.
 fn begin() -> Option<(Pfn, Pfn)> {
+    if IS_FULL.load(Relaxed) {
+        return None;
+    }
     let mut blocks = BLOCKS.lock();
     if blocks.is_working {
         return None;
     }
     let piece = blocks.begun.take().or_else(|| {
-        let wanted = HELD.load(Relaxed) < capacity() && free_hint() >= total_frames() / 4;
+        let has_all = HELD.load(Relaxed) >= capacity();
+        IS_FULL.store(has_all, Relaxed);
+        let wanted = !has_all && free_hint() >= total_frames() / 4;
         let fresh = wanted.then(|| take_order(MAX_ORDER, Urgency::Ordinary)).flatten()?;
         HELD.fetch_add(1, Relaxed);
         Some((fresh, 0))
