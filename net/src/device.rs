@@ -241,7 +241,7 @@ fn take(device: &Device, frame: &ReceivedFrame) {
 }
 
 fn take_bytes(device: &Device, bytes: &[u8], is_checked: bool) {
-    if !Client::wants(bytes) {
+    if ip::input::is_tcp_v4(bytes) || !Client::wants(bytes) {
         return ip::input::frame(device, bytes, is_checked);
     }
     let mut copy = Vec::new();
@@ -272,9 +272,7 @@ pub(crate) fn buffer(device: &Device, len_bytes: usize) -> Option<TransmitBuffer
 
 /// Sends such a buffer.
 pub(crate) fn send(device: &Device, buffer: TransmitBuffer, offload: TransmitOffload) {
-    let queue = buffer.queue();
-    device.nic.transmit(buffer, offload);
-    device.nic.kick(queue);
+    device.nic.transmit_now(buffer, offload);
 }
 
 /// Makes a configuration the interface's.

@@ -269,7 +269,7 @@ impl Epoll {
     /// ever). How many. Errors: `Interrupted`.
     pub fn wait(&self, max: usize, deadline_ns: Option<u64>, emit: &mut dyn FnMut(EpollEvent)) -> FsResult<usize> {
         loop {
-            let count = self.collect(max, emit);
+            let count = if self.core.ready.len() > 0 { self.collect(max, emit) } else { 0 };
             if count > 0 || deadline_ns == Some(0) {
                 return Ok(count);
             }

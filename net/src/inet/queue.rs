@@ -180,6 +180,11 @@ impl ByteQueue {
     }
     /// Copies bytes from `offset` on into `to`; how many.
     pub fn peek(&self, mut offset: usize, to: &mut [u8]) -> usize {
+        // Most segments lie in the first piece.
+        if let Some(all) = self.pieces.front().and_then(|first| first.rest().get(offset..offset + to.len())) {
+            to.copy_from_slice(all);
+            return to.len();
+        }
         let mut done = 0;
         for piece in &self.pieces {
             let rest = piece.rest();

@@ -159,6 +159,13 @@ pub trait Nic: Send + Sync {
     /// Tells the device of all that was queued, if it wants to be told.
     fn kick(&self, queue: usize);
 
+    /// [`Nic::transmit`] of one frame and [`Nic::kick`] in one.
+    fn transmit_now(&self, buffer: TransmitBuffer, offload: TransmitOffload) {
+        let queue = buffer.queue();
+        self.transmit(buffer, offload);
+        self.kick(queue);
+    }
+
     /// Whether a cable is in.
     fn link_is_up(&self) -> bool;
 

@@ -26,6 +26,13 @@ pub(crate) struct Header {
     pub tos: u8,
 }
 
+/// Whether a frame has TCP over IPv4 in it, as most do: nobody but [`frame`] need look at it.
+#[inline]
+pub(crate) fn is_tcp_v4(frame: &[u8]) -> bool {
+    const PROTOCOL: usize = ETHERNET_HEADER_BYTES + 9;
+    frame.len() > PROTOCOL && frame[12..14] == IPV4.to_be_bytes() && frame[PROTOCOL] == TCP
+}
+
 /// A frame of the device. `checked`: the transport's checksum is right.
 pub(crate) fn frame(device: &Device, frame: &[u8], checked: bool) {
     let Some((ethernet, body)) = frame.split_at_checked(ETHERNET_HEADER_BYTES) else { return };
@@ -44,24 +51,44 @@ pub(crate) fn frame(device: &Device, frame: &[u8], checked: bool) {
     if from.is_loopback() || ip.is_loopback() || from.is_multicast() || from.is_broadcast() {
         return;
     }
-    let (from_us, to_us) = interface::are_own(from, ip);
-    // Own addresses are no sender's (RFC 1122, 3.2.1.3): the answers would go round within the machine. But another machine
-    // that has one of them says so from it.
-    let is_claim =
-        || header.protocol == ICMP_V6 && header.ttl == 255 && payload.first() == Some(&136) && part.is_none();
-    if from_us && !is_claim() {
+    let is_for_us = || is_for_us(device, &header, to[0] & 1 != 0, payload, part.is_some());
+    let Some(part) = part else {
+        if header.protocol == TCP {
+            // Most of what arrives belongs to a connection, which is looked for first.
+            if checked || is_right(&header, payload, true) {
+                tcp::input::segment(&header, payload, &is_for_us);
+            }
+        } else if is_for_us() {
+            transport(device, &header, payload, checked);
+        }
+        return;
+    };
+    if !is_for_us() {
         return;
     }
-    let is_group =
-        || ip.is_multicast() || ip.is_broadcast() || to[0] & 1 != 0 && neighbour::is_network_broadcast(device, ip);
-    if !to_us && !is_group() {
-        return;
-    }
-    let Some(part) = part else { return transport(device, &header, payload, checked) };
     let Some(whole) = fragment::REASSEMBLY.arrived(&header, &part, payload) else { return };
     let rest = if ip.is_v4() { Some((header.protocol, &whole[..])) } else { skip_extensions(header.protocol, &whole) };
     let Some((protocol, payload)) = rest else { return };
     transport(device, &Header { protocol, ..header }, payload, false);
+}
+
+/// Whether a packet is meant for this machine, and comes from another. `to_group`: so is its frame.
+fn is_for_us(device: &Device, header: &Header, to_group: bool, payload: &[u8], is_part: bool) -> bool {
+    let (from_us, to_us) = interface::are_own(header.from, header.to);
+    // Own addresses are no sender's (RFC 1122, 3.2.1.3): the answers would go round within the machine. But another machine
+    // that has one of them says so from it.
+    let is_claim = || header.protocol == ICMP_V6 && header.ttl == 255 && payload.first() == Some(&136) && !is_part;
+    if from_us && !is_claim() {
+        return false;
+    }
+    let ip = header.to;
+    to_us || ip.is_multicast() || ip.is_broadcast() || to_group && neighbour::is_network_broadcast(device, ip)
+}
+
+/// Whether the transport's checksum is right; `pseudo`: it is also over the addresses.
+fn is_right(header: &Header, payload: &[u8], pseudo: bool) -> bool {
+    let before = if pseudo { icmp::pseudo_sum(header.protocol, header.from, header.to, payload.len()) } else { 0 };
+    icmp::fold(icmp::sum(payload, before)) == 0xffff
 }
 
 /// Header and payload of an IPv4 packet that is whole, and which part of its datagram it is.
@@ -71,7 +98,11 @@ pub(crate) fn parse_v4(bytes: &[u8]) -> Option<(Header, &[u8], Option<Part>)> {
     let header = bytes.get(..header_len).filter(|header| header.len() >= 20 && first >> 4 == 4)?;
     let total = usize::from(u16::from_be_bytes([header[2], header[3]]));
     let half = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
-    if icmp::fold(icmp::sum(header, 0)) != 0xffff {
+    let sum = match header.as_array() {
+        Some(plain) => icmp::header_sum(plain),
+        None => icmp::fold(icmp::sum(header, 0)),
+    };
+    if sum != 0xffff {
         return None;
     }
     let ip = |at: usize| Ip::from_v4_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
@@ -119,10 +150,7 @@ pub(crate) fn parse_v6(bytes: &[u8]) -> Option<(Header, &[u8], Option<Part>)> {
 }
 
 fn transport(device: &Device, header: &Header, payload: &[u8], checked: bool) {
-    let right = |pseudo: bool| {
-        let before = if pseudo { icmp::pseudo_sum(header.protocol, header.from, header.to, payload.len()) } else { 0 };
-        icmp::fold(icmp::sum(payload, before)) == 0xffff
-    };
+    let right = |pseudo: bool| is_right(header, payload, pseudo);
     let about = || PacketInfo {
         address: header.to,
         interface: device.index,
@@ -133,7 +161,7 @@ fn transport(device: &Device, header: &Header, payload: &[u8], checked: bool) {
     let scope = |ip: Ip| if ip.is_link_local() { device.index } else { 0 };
     let end = |ip: Ip, port: u16| Endpoint { ip, port, scope: scope(ip) };
     match header.protocol {
-        TCP if checked || right(true) => tcp::input::segment(header, payload),
+        TCP if checked || right(true) => tcp::input::segment(header, payload, &|| true),
         UDP => {
             let Some((head, _)) = payload.split_at_checked(8) else { return };
             let len = usize::from(u16::from_be_bytes([head[4], head[5]]));

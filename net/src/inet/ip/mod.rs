@@ -2,6 +2,7 @@
 
 pub(crate) mod duplicate;
 pub(crate) mod fragment;
+mod front;
 pub(crate) mod input;
 pub(crate) mod membership;
 pub(crate) mod neighbour;
@@ -61,7 +62,11 @@ fn ip_header(header: &mut [u8], packet: &Packet) {
         header[9] = packet.protocol;
         header[12..16].copy_from_slice(&packet.from.bytes()[12..]);
         header[16..20].copy_from_slice(&packet.to.bytes()[12..]);
-        let check = !super::icmp::fold(super::icmp::sum(header, 0));
+        let sum = match header.as_array() {
+            Some(header) => super::icmp::header_sum(header),
+            None => super::icmp::fold(super::icmp::sum(header, 0)),
+        };
+        let check = !sum;
         header[10..12].copy_from_slice(&check.to_be_bytes());
     } else {
         header[0] = 0x60 | packet.tos >> 4;
@@ -85,21 +90,32 @@ fn build(
     let start = ETHERNET_HEADER_BYTES + packet.header_len();
     ethernet(frame, mac, device.info.mac, if packet.to.is_v4() { IPV4 } else { IPV6 });
     ip_header(&mut frame[ETHERNET_HEADER_BYTES..start], packet);
-    fill(&mut frame[start..]);
+    let pseudo = super::icmp::pseudo_sum(packet.protocol, packet.from, packet.to, packet.len);
+    finish(device, packet, (start, pseudo), &mut frame[start..], fill)
+}
+
+/// Writes what is behind the IP header, which ends at `start`, with its checksum; `pseudo` is the sum of the pseudo header.
+fn finish(
+    device: &Device,
+    packet: &Packet,
+    (start, pseudo): (usize, u64),
+    body: &mut [u8],
+    fill: &mut dyn FnMut(&mut [u8]),
+) -> TransmitOffload {
+    fill(body);
     let mut offload = TransmitOffload::default();
     if let Some(at) = packet.checksum {
-        let place = start + usize::from(at);
-        let pseudo = super::icmp::pseudo_sum(packet.protocol, packet.from, packet.to, packet.len);
+        let place = usize::from(at);
         let sum = if device.info.offloads.transmit_checksum {
             offload.checksum = Some(ChecksumPlace { start: start as u16, offset: at });
             super::icmp::fold(pseudo)
         } else {
-            match !super::icmp::fold(super::icmp::sum(&frame[start..], pseudo)) {
+            match !super::icmp::fold(super::icmp::sum(body, pseudo)) {
                 0 if packet.protocol == super::udp::UDP => 0xffff,
                 sum => sum,
             }
         };
-        frame[place..place + 2].copy_from_slice(&sum.to_be_bytes());
+        body[place..place + 2].copy_from_slice(&sum.to_be_bytes());
     }
     if let Some((transport_header, segment_bytes)) = packet.cut {
         let kind = if packet.to.is_v4() { SegmentationKind::Tcp4 } else { SegmentationKind::Tcp6 };
@@ -114,7 +130,7 @@ pub(crate) fn send(path: &Path, packet: &Packet, fill: &mut dyn FnMut(&mut [u8])
     send_by(path, &mut Hop::default(), packet, fill)
 }
 
-/// As [`send`], for who sends to the same hop again and again.
+/// As [`send`], for a connection: who sends between the same two addresses with the same protocol again and again.
 pub(crate) fn send_by(path: &Path, hop: &mut Hop, packet: &Packet, fill: &mut dyn FnMut(&mut [u8])) -> bool {
     let Some(device) = device() else { return true };
     let len = ETHERNET_HEADER_BYTES + packet.header_len() + packet.len;
@@ -129,7 +145,13 @@ pub(crate) fn send_by(path: &Path, hop: &mut Hop, packet: &Packet, fill: &mut dy
         return true;
     };
     let Some(mut buffer) = device::buffer(device, len) else { return false };
-    let offload = build(device, mac, packet, &mut buffer, fill);
+    let offload = match (hop.front(packet, device.info.mac), buffer.split_first_chunk_mut()) {
+        (Some(front), Some((head, body))) => {
+            let pseudo = front.write(packet.len, head);
+            finish(device, packet, (head.len(), pseudo), body, fill)
+        }
+        _ => build(device, mac, packet, &mut buffer, fill),
+    };
     device::send(device, buffer, offload);
     true
 }

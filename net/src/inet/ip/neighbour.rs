@@ -2,6 +2,7 @@
 //! waits for an answer.
 
 use super::duplicate::{self, Fate};
+use super::front::Front;
 use super::{ARP, Packet, build, ethernet};
 use crate::device::{self, Device};
 use crate::inet::address::Ip;
@@ -55,6 +56,22 @@ pub(crate) struct Hop {
     mac: [u8; 6],
     until_ns: u64,
     changes: u32,
+    /// The same neighbour was asked for before: more packets are likely.
+    is_again: bool,
+    front: Option<Front>,
+}
+
+impl Hop {
+    /// The headers of packets like `packet`, from `own`: kept from the second one on. `None`: it is not worth it, or not so simple.
+    pub(super) fn front(&mut self, packet: &Packet, own: [u8; 6]) -> Option<&Front> {
+        if !self.is_again {
+            return None;
+        }
+        if !self.front.as_ref().is_some_and(|front| front.fits(packet)) {
+            self.front = Front::of(packet, self.mac, own);
+        }
+        self.front.as_ref()
+    }
 }
 
 /// As [`find`], which is asked about once a second.
@@ -62,10 +79,11 @@ pub(super) fn find_again(device: &Device, path: &Path, hop: &mut Hop) -> Option<
     let now = hal::clock::now_ns();
     let changes = CHANGES.load(Ordering::Acquire);
     if now < hop.until_ns && changes == hop.changes {
+        hop.is_again = true;
         return Some(hop.mac);
     }
     let mac = find(device, path)?;
-    *hop = Hop { mac, until_ns: now + HOP_NS, changes };
+    *hop = Hop { mac, until_ns: now + HOP_NS, changes, is_again: false, front: None };
     Some(mac)
 }
 

@@ -10,27 +10,38 @@ use crate::inet::ip::path_mtu;
 use alloc::sync::Arc;
 use fs::FsError;
 
-/// A segment has arrived, its checksum right.
-pub(crate) fn segment(header: &Header, bytes: &[u8]) {
+/// A segment has arrived, its checksum right. `is_for_us` says whether this machine has the address that it is sent to, and not
+/// the sender's: asked only for segments of no connection, since those of one name addresses that were looked at when it was made.
+pub(crate) fn segment(header: &Header, bytes: &[u8], is_for_us: &dyn Fn() -> bool) {
     let Some((from, to, head, payload)) = Head::parse(bytes) else { return };
-    if header.to.is_multicast() || header.to.is_broadcast() || header.from.is_any() {
-        return;
-    }
     let tuple = Tuple { local_ip: header.to, remote_ip: header.from, local_port: to, remote_port: from };
-    let mut reset = true;
-    if let Some(socket) = connections::find(&tuple) {
-        reset = socket.act(Act::Segment(&head, payload));
-    } else if time_wait::segment(&tuple, &head, payload.is_empty()) {
-        reset = false;
-    } else if head.has(RST) {
-        opening::reset(&tuple, head.seq);
-    } else if head.flags & (SYN | ACK) == SYN {
-        reset = !opening::open(&tuple, &head);
-    } else if head.has(ACK) {
-        reset = !opening::confirm(&tuple, &head, payload);
-    }
-    if reset {
+    let reset = match connections::find(&tuple) {
+        Some(socket) => socket.act(Act::Segment(&head, payload)),
+        None if !is_for_us() => return,
+        None => of_no_connection(&tuple, &head, payload),
+    };
+    // A connection within the machine takes nothing from outside: whoever names its ends lies.
+    if reset && is_for_us() {
         refuse((header.to, to), (header.from, from), &head, payload.len());
+    }
+}
+
+/// A segment for nobody who is connected. True: a reset is the answer.
+fn of_no_connection(tuple: &Tuple, head: &Head, payload: &[u8]) -> bool {
+    if tuple.local_ip.is_multicast() || tuple.local_ip.is_broadcast() || tuple.remote_ip.is_any() {
+        return false;
+    }
+    if time_wait::segment(tuple, head, payload.is_empty()) {
+        return false;
+    }
+    if head.has(RST) {
+        opening::reset(tuple, head.seq);
+        return true;
+    }
+    match head.flags & (SYN | ACK) {
+        SYN => !opening::open(tuple, head),
+        0 => true,
+        _ => !opening::confirm(tuple, head, payload),
     }
 }
 

@@ -39,7 +39,7 @@ use super::queue::ByteQueue;
 use super::settings::{Setting, Settings};
 use crate::options::Options;
 use crate::socket::{
-    Address, Credentials, Family, InetAddress, Kind, ReceiveFlags, Received, SendArguments, Shutdown, Socket,
+    ARRIVED, Address, Credentials, Family, InetAddress, Kind, ReceiveFlags, Received, SendArguments, Shutdown, Socket,
 };
 use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
@@ -193,10 +193,12 @@ impl TcpSocket {
         self.me.upgrade().expect("called through a reference that is counted")
     }
 
-    /// Everybody who waits looks again.
+    /// Everybody who waits looks again; of bytes that have come only who receives.
     fn wake(&self, what: Readiness) {
         self.readable.wake_all();
-        self.writable.wake_all();
+        if what != ARRIVED {
+            self.writable.wake_all();
+        }
         self.source.notify(what);
     }
 
@@ -350,12 +352,17 @@ impl Socket for TcpSocket {
         if state.phase == Phase::Connecting {
             return ready;
         }
-        let write_shut = state.write_shut;
+        // With one lock where the connection leads over the network; `has_room` takes it again where it does not.
+        let can_send = match &state.link {
+            _ if state.write_shut => Some(true),
+            Link::Remote(remote) => Some(self.fits(remote)),
+            _ => None,
+        };
         drop(state);
         if self.inbox.lock().len() > 0 {
             ready |= Readiness::READ;
         }
-        ready.set(Readiness::WRITE, write_shut || self.has_room());
+        ready.set(Readiness::WRITE, can_send.unwrap_or_else(|| self.has_room()));
         ready
     }
     fn wait_source(&self) -> &PollSource {

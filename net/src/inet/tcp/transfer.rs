@@ -1,6 +1,6 @@
 //! Bytes over a connection.
 
-use super::wire::Act;
+use super::wire::{Act, Remote};
 use super::{Link, Phase, TcpSocket};
 use crate::device::HAS_NETWORK;
 use crate::inet::queue::{PIECE_MAX, Piece};
@@ -160,11 +160,7 @@ impl TcpSocket {
     /// for single bytes.
     pub(super) fn has_room(&self) -> bool {
         if let Link::Remote(remote) = &self.state.lock().link {
-            let fits = remote.tcb.queue.len() <= self.send_limit(remote) * 2 / 3;
-            if !fits {
-                self.starved.store(true, Ordering::SeqCst);
-            }
-            return fits;
+            return self.fits(remote);
         }
         let Some(peer) = self.local_peer() else { return true };
         let fits = || peer.closed.load(Ordering::Acquire) || peer.has_free_third();
@@ -173,6 +169,15 @@ impl TcpSocket {
             fence(Ordering::SeqCst);
             fits()
         }
+    }
+
+    /// The same for a connection over the network, under the lock that an acknowledgement takes to make room.
+    pub(super) fn fits(&self, remote: &Remote) -> bool {
+        let fits = remote.tcb.queue.len() <= self.send_limit(remote) * 2 / 3;
+        if !fits {
+            self.starved.store(true, Ordering::SeqCst);
+        }
+        fits
     }
 
     fn has_free_third(&self) -> bool {
@@ -260,7 +265,11 @@ impl TcpSocket {
                 }
                 continue;
             }
-            let Some(mut piece) = self.inbox.lock().pop() else { break };
+            let (piece, more) = {
+                let mut inbox = self.inbox.lock();
+                (inbox.pop(), inbox.len() > 0)
+            };
+            let Some(mut piece) = piece else { break };
             let put = sink.put(piece.rest());
             if let Ok(count) = put {
                 piece.advance(count);
@@ -271,6 +280,8 @@ impl TcpSocket {
             }
             match put {
                 Ok(0) => break,
+                // Others would only find that there is nothing.
+                Ok(_) if !more => break,
                 Ok(_) => {}
                 Err(error) if done == 0 => return Err(error),
                 Err(_) => break,

@@ -38,6 +38,8 @@ pub(crate) struct Way {
     pub tuple: Tuple,
     pub ttl: u8,
     pub tos: u8,
+    /// Most bytes of a segment that the device cuts; 0: it cuts none.
+    cut_max: u32,
 }
 
 impl Wire for Way {
@@ -67,7 +69,8 @@ impl Way {
         let v4 = tuple.remote_ip.is_v4();
         let ttl = settings.get(if v4 { Setting::Ttl } else { Setting::UnicastHops });
         let tos = settings.get(if v4 { Setting::Tos } else { Setting::Tclass });
-        Self { path, hop: Hop::default(), tuple, ttl: u8::try_from(ttl).unwrap_or(64), tos: tos as u8 }
+        let ttl = u8::try_from(ttl).unwrap_or(64);
+        Self { path, hop: Hop::default(), tuple, ttl, tos: tos as u8, cut_max: cut_max(&tuple) as u32 }
     }
 
     /// Bytes of a segment without options.
@@ -94,7 +97,7 @@ fn cut_max(tuple: &Tuple) -> usize {
     if cuts { device.info.max_transmit_bytes.saturating_sub(120) } else { 0 }
 }
 
-pub(crate) fn rules(options: &Options, settings: &Settings, tuple: &Tuple, unread: usize) -> Rules {
+pub(crate) fn rules(options: &Options, settings: &Settings, way: &Way, unread: usize) -> Rules {
     const SECOND: u64 = 1_000_000_000;
     let number = |setting| settings.get(setting).max(0) as u64;
     let keep = if options.keep_alive.load(Ordering::Relaxed) {
@@ -111,7 +114,7 @@ pub(crate) fn rules(options: &Options, settings: &Settings, tuple: &Tuple, unrea
         keep,
         user_timeout_ns: number(Setting::UserTimeout) * 1_000_000,
         receive_limit: if options.sizes_are_set() { options.receive_buffer() as usize } else { 0 },
-        cut_max: cut_max(tuple),
+        cut_max: way.cut_max as usize,
         pressure: memory::pressure(),
     }
 }
@@ -172,7 +175,7 @@ impl TcpSocket {
                 let inbox = self.inbox.lock();
                 (inbox.len(), inbox.held())
             };
-            let mut rules = rules(&self.options, &self.settings, &remote.way.tuple, unread);
+            let mut rules = rules(&self.options, &self.settings, &remote.way, unread);
             remote.tcb.congestion.reno = self.settings.is_on(Setting::Reno);
             let Remote { tcb, way } = &mut **remote;
             match act {
@@ -264,6 +267,9 @@ impl TcpSocket {
     fn effects(&self, state: &mut State) -> Readiness {
         let Link::Remote(remote) = &mut state.link else { return Readiness::empty() };
         let effects = core::mem::take(&mut remote.tcb.effects);
+        if effects.are_none() {
+            return Readiness::empty();
+        }
         let has_room = || remote.tcb.queue.len() <= self.send_limit(remote) * 2 / 3;
         let mut what = Readiness::empty();
         if effects.connected && state.phase == Phase::Connecting {
@@ -273,7 +279,9 @@ impl TcpSocket {
         if effects.received {
             what |= ARRIVED;
         }
-        if effects.room && has_room() && self.starved.swap(false, Ordering::SeqCst) {
+        // Who found no room said so under this lock.
+        if effects.room && self.starved.load(Ordering::Relaxed) && has_room() {
+            self.starved.store(false, Ordering::Relaxed);
             what |= Readiness::WRITE;
         }
         if effects.ended {
@@ -304,7 +312,7 @@ pub(crate) fn refuse(local: (Ip, u16), remote: (Ip, u16), head: &Head, len: usiz
     }
     let Ok(path) = crate::interface::table().path(remote.0, 0) else { return };
     let tuple = Tuple { local_ip: local.0, remote_ip: remote.0, local_port: local.1, remote_port: remote.1 };
-    let mut way = Way { path, hop: Hop::default(), tuple, ttl: 64, tos: 0 };
+    let mut way = Way { path, hop: Hop::default(), tuple, ttl: 64, tos: 0, cut_max: 0 };
     let answer = if head.has(ACK) {
         Head { seq: head.ack, flags: RST, ..Head::default() }
     } else {

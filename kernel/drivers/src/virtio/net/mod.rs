@@ -358,6 +358,20 @@ impl Nic for NetDevice {
         }
     }
 
+    fn transmit_now(&self, buffer: TransmitBuffer, offload: TransmitOffload) {
+        let (queue, slot, len_bytes) = buffer.into_parts();
+        if let (Some(pair), Some(running)) = (self.pair(queue.into()), self.running.get()) {
+            let mut transmit = pair.transmit.lock();
+            let result = transmit.send(slot, len_bytes, offload);
+            let must_ring = transmit.needs_notify();
+            drop(transmit);
+            running.checked(result);
+            if must_ring {
+                pair.transmit_bell.ring();
+            }
+        }
+    }
+
     fn link_is_up(&self) -> bool {
         self.running.get().is_some_and(|running| {
             let says_so =

@@ -117,15 +117,20 @@ impl Receive {
                 len_bytes: self.pool.slot_bytes() as u32,
                 direction: Direction::FromDevice,
             };
-            self.queue.add(&[buffer], slot)?;
-            self.first_free = (self.first_free + 1) % self.free.len();
+            self.queue.add_one(&buffer, slot)?;
+            self.first_free = self.wrapped(self.first_free + 1);
             self.free_count -= 1;
         }
         Ok(())
     }
 
+    /// A place in the ring of free slots: `at` is less than twice round.
+    fn wrapped(&self, at: usize) -> usize {
+        if at < self.free.len() { at } else { at - self.free.len() }
+    }
+
     fn release(&mut self, slot: u16) {
-        let at = (self.first_free + self.free_count) % self.free.len();
+        let at = self.wrapped(self.first_free + self.free_count);
         self.free[at] = slot;
         self.free_count += 1;
     }

@@ -123,7 +123,7 @@ impl Transmit {
         self.frames += 1;
         self.bytes += u64::from(len_bytes);
         // There is a descriptor for every slot.
-        self.queue.add(&[buffer], slot)
+        self.queue.add_one(&buffer, slot)
     }
 
     pub(super) fn needs_notify(&mut self) -> bool {

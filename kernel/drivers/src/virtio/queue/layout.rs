@@ -121,16 +121,23 @@ impl SharedMemory {
     }
 }
 
-/// Offsets of a queue's parts from the start of its memory.
+/// Offsets of a queue's parts from the start of its memory: computed once, since every frame asks for some.
 #[derive(Clone, Copy, Debug)]
 pub struct Layout {
-    size: usize,
+    /// Of an index: the queue's size less one.
+    mask: usize,
+    available: usize,
+    used: usize,
 }
 
 impl Layout {
-    /// For a queue of `size` descriptors.
+    /// For a queue of `size` descriptors, a power of two.
     pub const fn new(size: u16) -> Self {
-        Self { size: size as usize }
+        let size = size as usize;
+        let available = size * DESCRIPTOR_BYTES;
+        // Flags, index, entries, and the used event.
+        let used = (available + 4 + size * 2 + 2).next_multiple_of(4);
+        Self { mask: size - 1, available, used }
     }
     /// Bytes in all, a multiple of 16.
     pub const fn total_bytes(self) -> usize {
@@ -138,30 +145,30 @@ impl Layout {
     }
     /// The available ring: flags, then index, then entries.
     pub const fn available(self) -> usize {
-        self.size * DESCRIPTOR_BYTES
+        self.available
     }
     pub(super) const fn available_index(self) -> usize {
-        self.available() + 2
+        self.available + 2
     }
     pub(super) const fn available_entry(self, index: u16) -> usize {
-        self.available() + 4 + (index as usize & (self.size - 1)) * 2
+        self.available + 4 + (index as usize & self.mask) * 2
     }
     /// Where we say which used entry shall interrupt us.
     pub(super) const fn used_event(self) -> usize {
-        self.available() + 4 + self.size * 2
+        self.available + 4 + (self.mask + 1) * 2
     }
     /// The used ring: flags, then index, then entries of 8 bytes.
     pub const fn used(self) -> usize {
-        (self.used_event() + 2).next_multiple_of(4)
+        self.used
     }
     pub(super) const fn used_index(self) -> usize {
-        self.used() + 2
+        self.used + 2
     }
     pub(super) const fn used_entry(self, index: u16) -> usize {
-        self.used() + 4 + (index as usize & (self.size - 1)) * 8
+        self.used + 4 + (index as usize & self.mask) * 8
     }
     /// Where the device says which available entry it wants to be told of.
     pub(super) const fn avail_event(self) -> usize {
-        self.used() + 4 + self.size * 8
+        self.used + 4 + (self.mask + 1) * 8
     }
 }

@@ -166,24 +166,17 @@ impl VirtQueue {
     ///
     /// The buffers belong to the device until the token comes back from [`VirtQueue::pop`].
     pub fn add(&mut self, buffers: &[Buffer], token: u16) -> Result<(), QueueError> {
-        if self.is_broken {
-            return Err(QueueError::Broken);
+        if let [buffer] = buffers {
+            return self.add_one(buffer, token);
         }
         let count = buffers.len();
-        let is_indirect = count > 1 && count <= self.options.indirect_descriptors;
+        let is_indirect = count <= self.options.indirect_descriptors;
         let needed = if is_indirect { 1 } else { count };
         if count == 0 || needed > self.slots.len() {
             return Err(QueueError::BadRequest);
         }
-        if needed > usize::from(self.free_count) {
-            return Err(QueueError::Full);
-        }
-        let head = self.free;
-        if let [buffer] = buffers {
-            // What every frame of a network is.
-            self.memory.store_descriptor(usize::from(head), describe(buffer, None));
-            self.free = self.slots[usize::from(head)].next;
-        } else if is_indirect {
+        let head = self.head(needed)?;
+        if is_indirect {
             let first = usize::from(head) * self.options.indirect_descriptors;
             for (index, buffer) in buffers.iter().enumerate() {
                 let next = if index + 1 < count { Some(index as u16 + 1) } else { None };
@@ -205,21 +198,39 @@ impl VirtQueue {
                 self.free = next;
             }
         }
-        self.free_count -= needed as u16;
-        let mut writable_bytes = 0u32;
-        for buffer in buffers {
-            if buffer.direction == Direction::FromDevice {
-                writable_bytes = writable_bytes.saturating_add(buffer.len_bytes);
-            }
+        let writable = buffers.iter().map(writable_bytes).fold(0, u32::saturating_add);
+        self.offer(head, needed as u16, token, writable);
+        Ok(())
+    }
+
+    /// [`Self::add`] of one buffer: what every frame of a network is.
+    pub fn add_one(&mut self, buffer: &Buffer, token: u16) -> Result<(), QueueError> {
+        let head = self.head(1)?;
+        self.memory.store_descriptor(usize::from(head), describe(buffer, None));
+        self.free = self.slots[usize::from(head)].next;
+        self.offer(head, 1, token, writable_bytes(buffer));
+        Ok(())
+    }
+
+    /// The first free descriptor, if so many are free.
+    fn head(&self, needed: usize) -> Result<u16, QueueError> {
+        match () {
+            () if self.is_broken => Err(QueueError::Broken),
+            () if needed > usize::from(self.free_count) => Err(QueueError::Full),
+            () => Ok(self.free),
         }
+    }
+
+    /// Puts a chain that is written into the available ring.
+    fn offer(&mut self, head: u16, chain: u16, token: u16, writable_bytes: u32) {
+        self.free_count -= chain;
         let slot = &mut self.slots[usize::from(head)];
-        (slot.chain, slot.token, slot.writable_bytes) = (needed as u16, token, writable_bytes);
+        (slot.chain, slot.token, slot.writable_bytes) = (chain, token, writable_bytes);
         self.in_flight += 1;
         self.memory.store(self.layout.available_entry(self.available_next), head);
         self.available_next = self.available_next.wrapping_add(1);
         // The release store makes descriptors and entry visible before the index.
         self.memory.store(self.layout.available_index(), self.available_next);
-        Ok(())
     }
 
     /// Whether the device wants to be told of what was added since the last call.
@@ -307,6 +318,11 @@ impl VirtQueue {
         self.in_flight -= 1;
         token
     }
+}
+
+/// What the device may write.
+fn writable_bytes(buffer: &Buffer) -> u32 {
+    if buffer.direction == Direction::FromDevice { buffer.len_bytes } else { 0 }
 }
 
 fn describe(buffer: &Buffer, next: Option<u16>) -> Descriptor {

@@ -60,6 +60,13 @@ pub(crate) struct Effects {
     pub failed: Option<Failure>,
 }
 
+impl Effects {
+    /// Whether nothing has happened.
+    pub(crate) fn are_none(&self) -> bool {
+        !(self.connected | self.received | self.room | self.ended | self.failed.is_some())
+    }
+}
+
 /// Where segments go.
 pub(crate) trait Wire {
     /// Sends `len` bytes of `data` from `offset` on behind the header; false if there is no room now.
