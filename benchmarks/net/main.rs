@@ -79,10 +79,10 @@ enum Which {
 impl Which {
     fn server(self, jvm: &[String]) -> Server {
         let (class, text, warm_up, warm_up_s) = match self {
-            Which::Nio => ("NioServer", "one-thread NIO server", 30_000, 30),
-            Which::Jdk => ("JdkServer", "JDK HttpServer", 10_000, 30),
+            Which::Nio => ("NioServer", "one-thread NIO server", 100_000, 30),
+            Which::Jdk => ("JdkServer", "JDK HttpServer", 60_000, 30),
             // Java compiles it for a minute, on Linux for more than one.
-            Which::Netty => ("NettyServer", "Netty", 15_000, 120),
+            Which::Netty => ("NettyServer", "Netty", 150_000, 120),
         };
         Server { class, text, warm_up, warm_up_s, jvm: jvm.to_vec() }
     }
