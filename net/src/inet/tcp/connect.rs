@@ -174,8 +174,7 @@ impl TcpSocket {
                 }
             }
         }
-        let child = listener.make_child(remote, local);
-        child.state.lock().link = Link::Local(self.me.clone());
+        let (child, _) = listener.make_child(remote, local, Link::Local(self.me.clone()));
         {
             let mut state = self.state.lock();
             if state.phase != Phase::Connecting {

@@ -1,7 +1,7 @@
 //! listen(2) and accept(2).
 
 use super::{Link, Phase, TcpSocket};
-use crate::inet::address::Ip;
+use crate::inet::address::{Endpoint, Ip, Tuple};
 use crate::inet::connections;
 use crate::inet::ports::{self, Holder, Share};
 use crate::inet::settings::{Setting, repetitions};
@@ -228,26 +228,29 @@ impl TcpSocket {
         self.wake(Readiness::READ | Readiness::HANGUP);
     }
 
-    /// The other end of a connection from `client`, which is linked to nothing yet.
-    pub(super) fn make_child(&self, local: crate::inet::Endpoint, remote: crate::inet::Endpoint) -> Arc<TcpSocket> {
+    /// This end of a connection from `remote`, and whether it is listed: not if there is one of the same addresses already. It
+    /// has its link before: once it is listed another vCPU may find it.
+    pub(super) fn make_child(&self, local: Endpoint, remote: Endpoint, link: Link) -> (Arc<TcpSocket>, bool) {
         let child = TcpSocket::new(self.v6);
         child.options.inherit(&self.options);
         child.settings.copy_from(&self.settings);
         let reuse = self.options.reuse_address.load(Ordering::Relaxed);
         let share = Share { port: local.port, ip: local.ip, reuse };
+        let tuple = Tuple::new(local, remote);
         ports::TCP.share(share);
         {
             let mut state = child.state.lock();
             state.phase = Phase::Connected;
             (state.local, state.remote) = (local, remote);
             state.shared = Some(share);
-            state.link = Link::None;
+            state.link = link;
+            state.listed = Some(tuple);
         }
-        let tuple = crate::inet::Tuple::new(local, remote);
-        if connections::insert(tuple, &child) {
-            child.state.lock().listed = Some(tuple);
+        let is_listed = connections::insert(tuple, &child);
+        if !is_listed {
+            child.state.lock().listed = None;
         }
-        child
+        (child, is_listed)
     }
 }
 

@@ -221,10 +221,15 @@ pub(super) fn confirm(tuple: &Tuple, head: &Head, payload: &[u8]) -> bool {
     let scope = if tuple.remote_ip.is_link_local() { path.interface } else { 0 };
     let end = |ip, port| Endpoint { ip, port, scope };
     let (local, remote) = (end(tuple.local_ip, tuple.local_port), end(tuple.remote_ip, tuple.remote_port));
-    let child = listener.make_child(local, remote);
     let way = Way::new(path, *tuple, &listener.settings);
     let tcb = Tcb::accepted(iss, way.mss(&listener.settings), &syn, now_ns);
-    child.state.lock().link = Link::Remote(Box::new(Remote { tcb, way }));
+    let (child, is_listed) = listener.make_child(local, remote, Link::Remote(Box::new(Remote { tcb, way })));
+    if !is_listed {
+        // A cookie is good twice, and another vCPU has taken the segment before or behind this one: it is the connection's.
+        let _unused = core::mem::replace(&mut child.state.lock().link, Link::None);
+        child.close_once();
+        return !connections::find(tuple).is_some_and(|known| known.act(Act::Segment(head, payload)));
+    }
     child.act(Act::Segment(head, payload));
     if let Err(child) = listener.offer(child) {
         child.act(Act::Abort);

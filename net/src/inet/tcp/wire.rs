@@ -181,8 +181,10 @@ impl TcpSocket {
             match act {
                 Act::Segment(head, payload) => {
                     let closed = self.closed.load(Ordering::Acquire);
+                    let mut is_for_nobody = false;
                     reset = tcb.input(head, payload, &rules, &mut |bytes| {
                         if closed {
+                            is_for_nobody = true;
                             return 0;
                         }
                         let mut inbox = self.inbox.lock();
@@ -192,8 +194,9 @@ impl TcpSocket {
                         (unread, held) = (unread + taken, inbox.held());
                         taken
                     });
-                    // Bytes for nobody: the peer shall know (RFC 9293, 3.6.1).
-                    if closed && !payload.is_empty() && !reset {
+                    // New bytes for nobody: the peer shall know (RFC 9293, 3.6.1). Not so old ones again, whose acknowledgement
+                    // was lost, nor any with a number that a stranger has guessed.
+                    if is_for_nobody {
                         tcb.abort(&rules, way);
                     }
                     rules.unread = unread;
