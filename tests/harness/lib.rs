@@ -18,6 +18,7 @@
 //! * [`parts`]: volumes and the network
 //! * [`volume_files`]: O_DIRECT and large directories, as on the host's ext4
 //! * [`crowd`]: a server in a hostile network
+//! * [`flood`]: a server on a tap that strangers flood at full speed
 //! * [`lossy`]: a server behind a bad link
 //! * [`served`]: a program in the guest and its client on the host's side
 //! * [`tally`]: counts, and the closing line
@@ -36,6 +37,7 @@ pub mod endings;
 pub mod examples;
 pub mod exhaustion;
 pub mod exhaustion_java;
+pub mod flood;
 pub mod fuzz;
 pub mod guest;
 pub mod host;
@@ -51,6 +53,7 @@ pub mod served;
 pub mod switch;
 pub mod table;
 pub mod tally;
+mod tap;
 pub mod volume_files;
 
 /// A number out of the environment: the long forms of some tests.

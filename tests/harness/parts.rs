@@ -41,8 +41,11 @@ pub fn run(filter: &dyn Fn(&str) -> bool, built: &Built, jdk: &Jdk, guest: &Gues
     one("parts-crowd", &|| crate::crowd::run(with_part(guest, "network")?, built, guest));
     if rustix::process::geteuid().is_root() {
         one("parts-queues", &|| crate::queues::run(with_part(guest, "network")?, built, guest));
-    } else if filter("parts-queues") {
-        tally.skip("parts-queues", "a tap needs root");
+        one("parts-flood", &|| crate::flood::run(with_part(guest, "network")?, built, guest));
+    } else {
+        for name in ["parts-queues", "parts-flood"].into_iter().filter(|name| filter(name)) {
+            tally.skip(name, "a tap needs root");
+        }
     }
 }
 

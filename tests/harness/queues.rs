@@ -5,14 +5,13 @@ use crate::build::Built;
 use crate::guest::Guest;
 use crate::served::{self, Said};
 use crate::table::{Program, Test};
+use crate::tap;
 use anyhow::{Context, Result, ensure};
 use images::machine::Machine;
 use images::network::Network;
 use images::program;
-use rustix::thread::{UnshareFlags, unshare_unsafe};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpStream};
-use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -26,23 +25,14 @@ const LIMIT: Duration = Duration::from_secs(240);
 
 /// Runs the server and its clients.
 pub fn run(machine: Machine, built: &Built, guest: &Guest) -> Result<()> {
-    // Only this thread, and what it starts, is in the namespace.
-    thread::scope(|scope| {
-        let inside = scope.spawn(|| {
-            // SAFETY: no table of descriptors is unshared.
-            unsafe { unshare_unsafe(UnshareFlags::NEWNET) }.context("a network namespace")?;
-            serve(machine, built, guest)
-        });
-        inside.join().map_err(|_| anyhow::anyhow!("the test panicked"))?
-    })
+    tap::in_namespace(|| serve(machine, built, guest))
 }
 
 fn serve(mut machine: Machine, built: &Built, guest: &Guest) -> Result<()> {
     for words in
         ["link set lo up", "tuntap add dm0 mode tap multi_queue", "addr add 10.77.0.1/24 dev dm0", "link set dm0 up"]
     {
-        let status = Command::new("ip").args(words.split(' ')).status().context("ip")?;
-        ensure!(status.success(), "ip {words} fails");
+        tap::ip(words)?;
     }
     machine.network = Network::Tap { name: "dm0".into(), queues: QUEUES };
     machine.cpus = u32::from(QUEUES);

@@ -6,7 +6,7 @@ import java.nio.file.*;
 
 /**
  * A server for crowds, one thread: it sends back what it gets. A first byte of 'M' is answered by the free memory, of 'S'
- * by bytes without end (until the peer stops to read), of 'Q' by the end.
+ * by bytes without end (until the peer stops to read), of 'C' by the end of the connection, of 'Q' by the end of all.
  */
 public class Crowd {
     public static void main(String[] args) throws Exception {
@@ -52,9 +52,9 @@ public class Crowd {
                         continue;
                     }
                     channel.write(buffer);
-                    if (first == 'Q') {
+                    if (first == 'C' || first == 'Q') {
                         channel.close();
-                        goesOn = false;
+                        goesOn = first != 'Q';
                     }
                 } catch (java.io.IOException reset) {
                     channel.close();
