@@ -35,6 +35,8 @@ pub(crate) struct Connection {
     pub is_over: bool,
     pub is_reset: bool,
     pub manner: Manner,
+    /// The number that the guest expected when it spoke last.
+    pub expected: Option<u32>,
     pub got: Vec<u8>,
     /// Said and not acknowledged: number, flags, bytes.
     said: Vec<(u32, u8, Vec<u8>)>,
@@ -154,6 +156,7 @@ impl Crowd {
             return Ok(());
         }
         connection.acknowledged(ack);
+        connection.expected = Some(ack);
         if flags & SYN != 0 {
             if !connection.is_open {
                 (connection.seq, connection.ack, connection.is_open) = (ack, seq.wrapping_add(1), true);

@@ -125,9 +125,7 @@ impl Flooded {
         while all.sent.time < time || all.served < SERVED_MIN {
             let victims = if kind == Kind::Openings { Vec::new() } else { states::prepare(&mut self.crowd)? };
             all.add(&self.round(kind, &victims)?);
-            if kind == Kind::Resets {
-                states::are_gone(&mut self.crowd, &victims)?;
-            }
+            states::end(&mut self.crowd, &victims)?;
         }
         let after = tap::counts(TAP)?;
         let (sent, seconds) = (all.sent.frames, all.sent.time.as_secs_f64());
