@@ -23,7 +23,7 @@ const QUIET_RATIO: f64 = 1.05;
 const QUIET_WITHIN: usize = 25;
 
 /// Seconds of each load before it counts: another number of connections is another path through the server, which Java compiles anew.
-const WRK_SETTLE_S: u32 = 10;
+const WRK_SETTLE_S: u32 = 25;
 
 /// A server: its class, and its name for the report.
 pub struct Server {
