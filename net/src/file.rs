@@ -1,6 +1,6 @@
 //! A socket as a file behind a descriptor.
 
-use crate::socket::{ReceiveFlags, SendArguments, Socket};
+use crate::socket::{SendArguments, Socket};
 use alloc::{format, string::String, sync::Arc};
 use core::any::Any;
 use fs::anonymous::{metadata_of, next_ino};
@@ -39,7 +39,7 @@ impl File for SocketFile {
         if sink.remaining() == 0 {
             return Ok(0);
         }
-        Ok(self.socket.receive(sink, ReceiveFlags::default(), blocking)?.count)
+        self.socket.read(sink, blocking)
     }
     fn write(&self, source: &mut dyn Source, blocking: Blocking) -> FsResult<usize> {
         self.socket.send(source, SendArguments::default(), blocking)

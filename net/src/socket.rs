@@ -218,6 +218,10 @@ pub trait Socket: Send + Sync + 'static {
     fn send(&self, source: &mut dyn Source, arguments: SendArguments, blocking: Blocking) -> FsResult<usize>;
     /// Receives into `sink`.
     fn receive(&self, sink: &mut dyn Sink, flags: ReceiveFlags, blocking: Blocking) -> FsResult<Received>;
+    /// read(2): only the bytes; how many.
+    fn read(&self, sink: &mut dyn Sink, blocking: Blocking) -> FsResult<usize> {
+        Ok(self.receive(sink, ReceiveFlags::default(), blocking)?.count)
+    }
     /// Closes directions. Errors: `NotConnected`.
     fn shutdown(&self, how: Shutdown) -> FsResult<()>;
     /// Its own name.

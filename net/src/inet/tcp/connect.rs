@@ -117,7 +117,7 @@ impl TcpSocket {
             let tuple = Tuple::new(state.local, state.remote);
             let way = Way::new(path, tuple, &self.settings);
             let tcb = Tcb::connect(first_number(&tuple), way.mss(&self.settings), hal::clock::now_ns());
-            state.link = Link::Remote(Box::new(Remote { tcb, way }));
+            state.link = Link::Remote(Box::new(Remote::new(tcb, way)));
         }
         self.this().act(Act::Look);
     }

@@ -305,7 +305,11 @@ impl Socket for TcpSocket {
         self.send_bytes(source, arguments, self.options.send_patience(blocking))
     }
     fn receive(&self, sink: &mut dyn Sink, flags: ReceiveFlags, blocking: Blocking) -> FsResult<Received> {
-        self.receive_bytes(sink, flags, self.options.receive_patience(blocking))
+        let count = self.receive_bytes(sink, flags, self.options.receive_patience(blocking))?;
+        Ok(Received { count, full_len: count, ..Received::default() })
+    }
+    fn read(&self, sink: &mut dyn Sink, blocking: Blocking) -> FsResult<usize> {
+        self.receive_bytes(sink, ReceiveFlags::default(), self.options.receive_patience(blocking))
     }
     fn shutdown(&self, how: Shutdown) -> FsResult<()> {
         self.shut(how)

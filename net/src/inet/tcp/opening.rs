@@ -223,7 +223,7 @@ pub(super) fn confirm(tuple: &Tuple, head: &Head, payload: &[u8]) -> bool {
     let (local, remote) = (end(tuple.local_ip, tuple.local_port), end(tuple.remote_ip, tuple.remote_port));
     let way = Way::new(path, *tuple, &listener.settings);
     let tcb = Tcb::accepted(iss, way.mss(&listener.settings), &syn, now_ns);
-    let (child, is_listed) = listener.make_child(local, remote, Link::Remote(Box::new(Remote { tcb, way })));
+    let (child, is_listed) = listener.make_child(local, remote, Link::Remote(Box::new(Remote::new(tcb, way))));
     if !is_listed {
         // A cookie is good twice, and another vCPU has taken the segment before or behind this one: it is the connection's.
         let _unused = core::mem::replace(&mut child.state.lock().link, Link::None);

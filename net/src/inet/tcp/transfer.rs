@@ -5,7 +5,7 @@ use super::{Link, Phase, TcpSocket};
 use crate::device::HAS_NETWORK;
 use crate::inet::queue::{PIECE_MAX, Piece};
 use crate::options::Patience;
-use crate::socket::{ARRIVED, ReceiveFlags, Received, SendArguments};
+use crate::socket::{ARRIVED, ReceiveFlags, SendArguments};
 use alloc::sync::Arc;
 use core::sync::atomic::{Ordering, fence};
 use fs::{FsError, FsResult, Readiness, Sink, Source};
@@ -184,46 +184,45 @@ impl TcpSocket {
         self.inbox_bytes.load(Ordering::Acquire) <= self.inbox_limit() * 2 / 3
     }
 
-    /// recv(2).
+    /// recv(2): how many bytes.
     pub(super) fn receive_bytes(
         &self,
         sink: &mut dyn Sink,
         flags: ReceiveFlags,
         patience: Patience,
-    ) -> FsResult<Received> {
+    ) -> FsResult<usize> {
         if self.listening.load(Ordering::Acquire) {
             return Err(FsError::NotConnected);
         }
         if flags.urgent {
             return self.receive_urgent(sink, flags);
         }
-        let mut received = Received::default();
+        let mut received = 0;
         while sink.remaining() > 0 {
             match self.move_bytes(sink, flags.peek) {
-                Ok(count) => received.count += count,
-                Err(error) if received.count == 0 => return Err(error),
+                Ok(count) => received += count,
+                Err(error) if received == 0 => return Err(error),
                 Err(_) => break,
             }
-            if flags.peek && received.count > 0 {
+            if flags.peek && received > 0 {
                 break;
             }
-            if received.count > 0 && (!flags.wait_all || sink.remaining() == 0) {
+            if received > 0 && (!flags.wait_all || sink.remaining() == 0) {
                 break;
             }
             let ready = || {
                 if self.inbox.lock().len() > 0 {
                     return Some(Ok(true));
                 }
-                self.nothing_more(received.count > 0).map(|end| end.map(|()| false))
+                self.nothing_more(received > 0).map(|end| end.map(|()| false))
             };
             match patience.wait(&self.readable, ready).and_then(|ready| ready) {
                 Ok(true) => {}
                 Ok(false) => break,
-                Err(_) if received.count > 0 => break,
+                Err(_) if received > 0 => break,
                 Err(error) => return Err(error),
             }
         }
-        received.full_len = received.count;
         Ok(received)
     }
 
@@ -326,7 +325,7 @@ impl TcpSocket {
     }
 
     /// The urgent byte. Errors: `Invalid` when there is none, or it is among the others.
-    fn receive_urgent(&self, sink: &mut dyn Sink, flags: ReceiveFlags) -> FsResult<Received> {
+    fn receive_urgent(&self, sink: &mut dyn Sink, flags: ReceiveFlags) -> FsResult<usize> {
         let mut state = self.state.lock();
         if self.options.out_of_band_inline.load(Ordering::Relaxed) {
             return Err(FsError::Invalid);
@@ -334,7 +333,6 @@ impl TcpSocket {
         let byte = if flags.peek { state.urgent } else { state.urgent.take() };
         drop(state);
         let byte = byte.ok_or(FsError::Invalid)?;
-        let count = sink.put(&[byte])?;
-        Ok(Received { count, full_len: count, ..Received::default() })
+        sink.put(&[byte])
     }
 }

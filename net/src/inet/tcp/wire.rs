@@ -28,6 +28,14 @@ const SEND_MAX: usize = 4 << 20;
 pub(crate) struct Remote {
     pub tcb: Tcb,
     pub way: Way,
+    /// Bytes that the application had not read, and what their pieces hold, when somebody last looked.
+    inbox: (usize, usize),
+}
+
+impl Remote {
+    pub(crate) fn new(tcb: Tcb, way: Way) -> Self {
+        Self { tcb, way, inbox: (0, 0) }
+    }
 }
 
 /// What every packet of a connection has.
@@ -171,13 +179,17 @@ impl TcpSocket {
         let (what, deadline) = {
             let mut state = self.state.lock();
             let Link::Remote(remote) = &mut state.link else { return matches!(act, Act::Segment(..)) };
-            let (mut unread, mut held) = {
-                let inbox = self.inbox.lock();
-                (inbox.len(), inbox.held())
+            let (mut unread, mut held) = match act {
+                // What the peer may send is not worth a look at the inbox for each piece that is sent.
+                Act::Send(_) => remote.inbox,
+                _ => {
+                    let inbox = self.inbox.lock();
+                    (inbox.len(), inbox.held())
+                }
             };
             let mut rules = rules(&self.options, &self.settings, &remote.way, unread);
             remote.tcb.congestion.reno = self.settings.is_on(Setting::Reno);
-            let Remote { tcb, way } = &mut **remote;
+            let Remote { tcb, way, inbox } = &mut **remote;
             match act {
                 Act::Segment(head, payload) => {
                     let closed = self.closed.load(Ordering::Acquire);
@@ -220,6 +232,7 @@ impl TcpSocket {
             if tcb.blocked {
                 timer::wait_for_device(self);
             }
+            *inbox = (unread, held);
             self.charge.set(tcb.buffered() + held);
             let deadline = tcb.deadline();
             let what = self.effects(&mut state);
