@@ -47,7 +47,7 @@ struct Options {
     #[arg(long)]
     addresses: Option<PathBuf>,
     /// Seconds of each run of wrk
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 30)]
     seconds: u32,
 }
 
@@ -82,7 +82,7 @@ impl Which {
             Which::Nio => ("NioServer", "one-thread NIO server", 100_000, 30),
             Which::Jdk => ("JdkServer", "JDK HttpServer", 60_000, 30),
             // Java compiles it for a minute, on Linux for more than one.
-            Which::Netty => ("NettyServer", "Netty", 150_000, 120),
+            Which::Netty => ("NettyServer", "Netty", 150_000, 60),
         };
         Server { class, text, warm_up, warm_up_s, jvm: jvm.to_vec() }
     }

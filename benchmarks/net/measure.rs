@@ -22,8 +22,10 @@ const QUIET: usize = 3;
 const QUIET_RATIO: f64 = 1.05;
 const QUIET_WITHIN: usize = 25;
 
-/// Seconds of each load before it counts: another number of connections is another path through the server, which Java compiles anew.
-const WRK_SETTLE_S: u32 = 25;
+/// Runs of each load before it counts, and their seconds: another number of connections is another path through the server, which Java
+/// compiles anew, and so is what happens when connections begin and end, for which compiled code is thrown away at first.
+const WRK_SETTLES: usize = 5;
+const WRK_SETTLE_S: u32 = 5;
 
 /// A server: its class, and its name for the report.
 pub struct Server {
@@ -245,7 +247,9 @@ fn wrk_once(systems: &Systems, side: Side, server: &Server, way: Way<'_>, second
     ask(16, server.warm_up_s)?;
     let mut samples = Samples::new();
     for connections in crate::CONNECTIONS {
-        ask(connections, WRK_SETTLE_S)?;
+        for _ in 0..WRK_SETTLES {
+            ask(connections, WRK_SETTLE_S)?;
+        }
         let (rate, p99) = ask(connections, seconds)?;
         samples.insert(format!("rate_{connections}"), vec![rate]);
         samples.insert(format!("p99_{connections}"), vec![p99]);
