@@ -204,6 +204,16 @@ impl std::fmt::Display for Silent {
 
 impl std::error::Error for Silent {}
 
+/// What a client of ours that waited in vain has met.
+fn silent_if_late(error: anyhow::Error) -> anyhow::Error {
+    use std::io::ErrorKind::{TimedOut, WouldBlock};
+    let is_late = |error: &std::io::Error| matches!(error.kind(), WouldBlock | TimedOut);
+    match error.downcast_ref::<std::io::Error>() {
+        Some(late) if is_late(late) => Silent(format!("{error:#}")).into(),
+        _ => error,
+    }
+}
+
 /// Boots of the Linux guest that may fall silent before one counts: its virtio driver has no barrier that QEMU's one-thread
 /// emulation keeps (docs/decisions/0012-one-thread-emulation.md). A boot of ours has to do at once.
 const SILENT_BOOTS: u32 = 3;
@@ -225,7 +235,7 @@ pub fn wrk(systems: &Systems, side: Side, server: &Server, way: Way<'_>, seconds
 fn wrk_once(systems: &Systems, side: Side, server: &Server, way: Way<'_>, seconds: u32) -> Result<Samples> {
     let (run, door) = start(systems, side, server, way, false)?;
     let Door::Host(address) = door else { anyhow::bail!("wrk uses this computer's own TCP") };
-    Clients::connect(&door, 16)?.ask(server.warm_up / 16)?;
+    Clients::connect(&door, 16).and_then(|mut many| many.ask(server.warm_up / 16)).map_err(silent_if_late)?;
     let ask = |connections: usize, seconds: u32| -> Result<(f64, f64)> {
         let threads = connections.min(2);
         let output = Command::new("wrk")
