@@ -63,8 +63,8 @@ pub fn load_average() -> [u64; 3] {
     STATE.lock().update(hal::clock::now_ns(), machine::load_integral_ns())
 }
 
-/// `hook` is called each time a vCPU is about to halt, interrupts on, on its idle thread: it must not block, but may
-/// take its time, since it is preempted as soon as there is work.
+/// `hook` is called each time a vCPU is about to halt, interrupts on, in its idle thread, maybe on another's stack: it must not
+/// block, and is short, since work waits for its end.
 pub fn idle_hook(hook: fn()) {
     machine::set_idle_hook(hook);
 }
