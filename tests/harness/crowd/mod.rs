@@ -17,7 +17,7 @@ use frame::{ACK, End, RST, SYN};
 use images::machine::Machine;
 use images::network::Network;
 use images::program;
-use peer::{ANSWER_TIME, Crowd, Manner};
+use peer::{Crowd, Manner};
 use std::os::unix::net::UnixListener;
 use std::thread;
 use std::time::Duration;
@@ -47,7 +47,7 @@ pub fn run(mut machine: Machine, built: &Built, guest: &Guest) -> Result<()> {
     manifest.addresses = vec!["10.0.2.15/16".parse().map_err(anyhow::Error::msg)?];
     let crowd = thread::spawn(move || -> Result<()> {
         let (stream, _) = listener.accept()?;
-        Crowd::new(Frames::new(stream)?, SILENCE).all()
+        Crowd::new(Frames::new(stream)?, SILENCE, PATIENCE).all()
     });
     let Said { stdout, stderr, status, .. } = served::run(&machine, &manifest, long, crowd)?;
     ensure!(status == 0 && stdout == "ready\nwriters that had to wait: some\n", "{stdout}{stderr}");
@@ -56,6 +56,9 @@ pub fn run(mut machine: Machine, built: &Built, guest: &Guest) -> Result<()> {
 
 /// What tables may take that strangers fill: openings, neighbours, parts of datagrams.
 const TABLES_MAX_KIB: u64 = 24 << 10;
+
+/// Nothing is lost on the way.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Crowd {
     fn all(mut self) -> Result<()> {
@@ -105,7 +108,7 @@ impl Crowd {
 
     /// Connections that end in the middle, by a right number and by wrong ones; and half-open peers.
     fn resets(&mut self) -> Result<()> {
-        let ends = (0..200).map(|_| self.open(ANSWER_TIME)).collect::<Result<Vec<End>>>()?;
+        let ends = (0..200).map(|_| self.open(self.patience)).collect::<Result<Vec<End>>>()?;
         for (number, end) in ends.into_iter().enumerate() {
             let (seq, ack) = (self.connections[&end].seq, self.connections[&end].ack);
             let wrong = self.random();
@@ -124,7 +127,7 @@ impl Crowd {
     /// Peers who ask for much and take nothing.
     fn deaf(&mut self) -> Result<()> {
         for _ in 0..20 {
-            let end = self.open(ANSWER_TIME)?;
+            let end = self.open(self.patience)?;
             self.connection(end)?.manner = Manner::Deaf;
             self.say(end, b"S")?;
         }
@@ -135,7 +138,7 @@ impl Crowd {
         let count = number_of("CROWD_OPEN", 300) as usize;
         let mut ends = Vec::with_capacity(count);
         for _ in 0..count {
-            let end = self.open(ANSWER_TIME)?;
+            let end = self.open(self.patience)?;
             self.ask(end, b"one of many.", b'.')?;
             ends.push(end);
         }

@@ -11,8 +11,6 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 pub(crate) const OWN_MAC: [u8; 6] = [2, 0, 0, 0, 0, 9];
-/// Patience with the guest. In a flood most of what either says is lost on the way: 25 s for one answer were seen.
-pub(crate) const ANSWER_TIME: Duration = Duration::from_secs(180);
 /// Who asks for the guest's own Ethernet address at first.
 const FIRST: u32 = 0x0a00_0201;
 
@@ -66,18 +64,21 @@ pub(crate) struct Crowd {
     pub nobody: Range<u32>,
     /// After so long what was said is said again.
     silence: Duration,
+    /// Who gets no answer for so long is not served.
+    pub patience: Duration,
     next: u32,
     random: Random,
 }
 
 impl Crowd {
-    pub(crate) fn new(way: impl Transport + 'static, silence: Duration) -> Self {
+    pub(crate) fn new(way: impl Transport + 'static, silence: Duration, patience: Duration) -> Self {
         Self {
             way: Box::new(way),
             mac: [0xff; 6],
             connections: HashMap::new(),
             nobody: 0..0,
             silence,
+            patience,
             next: 0,
             random: Random(88_172_645_463_325_252),
         }
@@ -259,23 +260,24 @@ impl Crowd {
     pub(crate) fn ask(&mut self, end: End, request: &[u8], last: u8) -> Result<Vec<u8>> {
         self.say(end, request)?;
         let is_done = |connection: &Connection| connection.got.last() == Some(&last);
-        self.wait(end, ANSWER_TIME, |connection| is_done(connection) || connection.is_over)?;
+        let patience = self.patience;
+        self.wait(end, patience, |connection| is_done(connection) || connection.is_over)?;
         let connection = self.connection(end)?;
         let Connection { is_over, is_reset, .. } = *connection;
-        ensure!(is_done(connection), "no answer within {ANSWER_TIME:?}; over: {is_over}, reset: {is_reset}");
+        ensure!(is_done(connection), "no answer within {patience:?}; over: {is_over}, reset: {is_reset}");
         Ok(std::mem::take(&mut connection.got))
     }
 
     /// Closes one. Its peer goes on to acknowledge that the guest closes it too, should it ask again.
     pub(crate) fn close(&mut self, end: End) -> Result<()> {
         self.finish(end)?;
-        ensure!(self.wait(end, ANSWER_TIME, |connection| connection.is_over)?, "no end");
+        ensure!(self.wait(end, self.patience, |connection| connection.is_over)?, "no end");
         Ok(())
     }
 
     /// Somebody who behaves.
     pub(crate) fn somebody(&mut self) -> Result<()> {
-        let end = self.open(ANSWER_TIME)?;
+        let end = self.open(self.patience)?;
         let answer = self.ask(end, b"hello.", b'.')?;
         ensure!(answer == b"hello.", "a wrong answer: {answer:?}");
         self.close(end)
@@ -283,7 +285,7 @@ impl Crowd {
 
     /// What the guest says of its free memory.
     pub(crate) fn free_kib(&mut self) -> Result<u64> {
-        let end = self.open(ANSWER_TIME)?;
+        let end = self.open(self.patience)?;
         let answer = self.ask(end, b"M", b'.')?;
         self.close(end)?;
         let text = String::from_utf8_lossy(&answer);
@@ -292,7 +294,7 @@ impl Crowd {
 
     /// Lets the server end.
     pub(crate) fn quit(&mut self) -> Result<()> {
-        let end = self.open(ANSWER_TIME)?;
+        let end = self.open(self.patience)?;
         self.ask(end, b"Q", b'Q')?;
         while self.hear(Duration::from_secs(3))? {}
         Ok(())

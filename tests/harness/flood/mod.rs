@@ -11,7 +11,7 @@ mod states;
 
 use crate::build::Built;
 use crate::crowd::frame::End;
-use crate::crowd::peer::{ANSWER_TIME as PATIENCE, Crowd, Manner};
+use crate::crowd::peer::{Crowd, Manner};
 use crate::crowd::transport::Interface;
 use crate::guest::Guest;
 use crate::served::{self, Said};
@@ -31,6 +31,8 @@ use std::time::{Duration, Instant};
 const TAP: &str = "dm0";
 /// Most of what somebody sends is lost in a flood: it is said again that often.
 const SILENCE: Duration = Duration::from_millis(5);
+/// Most of every answer is lost too: 25 s for one were seen.
+const PATIENCE: Duration = Duration::from_secs(180);
 /// Who is served in each phase at least, however long it takes.
 const SERVED_MIN: u32 = 3;
 /// A round of a phase, for which fresh victims are made.
@@ -89,7 +91,7 @@ struct Flooded {
 
 impl Flooded {
     fn new() -> Result<Self> {
-        let mut crowd = Crowd::new(Interface::new(TAP)?, SILENCE);
+        let mut crowd = Crowd::new(Interface::new(TAP)?, SILENCE, PATIENCE);
         crowd.nobody = NOBODY;
         Ok(Self { crowd, steady: Vec::new(), targets: Arc::default() })
     }

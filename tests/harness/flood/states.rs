@@ -2,7 +2,7 @@
 
 use super::hostile::Target;
 use crate::crowd::frame::{ACK, End, RST};
-use crate::crowd::peer::{ANSWER_TIME, Connection, Crowd, Manner};
+use crate::crowd::peer::{Connection, Crowd, Manner};
 use anyhow::{Context, Result, bail, ensure};
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ pub fn prepare(crowd: &mut Crowd) -> Result<Vec<Victim>> {
 
 fn begin(crowd: &mut Crowd, state: State) -> Result<End> {
     let manner = if state == State::SynReceived { Manner::Mute } else { Manner::Behaves };
-    let end = crowd.open_as(manner, ANSWER_TIME)?;
+    let end = crowd.open_as(manner, crowd.patience)?;
     match state {
         State::SynReceived => {}
         // The server has it too.
@@ -76,7 +76,7 @@ fn begin(crowd: &mut Crowd, state: State) -> Result<End> {
         }
         State::FinWait2 | State::TimeWait => {
             crowd.say(end, b"C.")?;
-            ensure!(crowd.wait(end, ANSWER_TIME, |connection| connection.is_over)?, "the server closes nothing");
+            ensure!(crowd.wait(end, crowd.patience, |connection| connection.is_over)?, "the server closes nothing");
             if state == State::TimeWait {
                 crowd.finish(end)?;
                 was_heard(crowd, end)?;
@@ -87,7 +87,7 @@ fn begin(crowd: &mut Crowd, state: State) -> Result<End> {
 }
 
 fn was_heard(crowd: &mut Crowd, end: End) -> Result<()> {
-    ensure!(crowd.wait(end, ANSWER_TIME, Connection::is_heard)?, "no acknowledgement");
+    ensure!(crowd.wait(end, crowd.patience, Connection::is_heard)?, "no acknowledgement");
     Ok(())
 }
 
@@ -115,7 +115,7 @@ fn end_one(crowd: &mut Crowd, end: End) -> Result<()> {
         // Strangers may have said more than the peer: an old byte makes the guest tell what it expects. One from before the
         // opening: what is just behind it is good as a SYN cookie's.
         crowd.segment(end, seq.wrapping_sub(1000), ack, (ACK, 60_000), b"?")?;
-        crowd.wait(end, ANSWER_TIME / TRIES, |connection| connection.is_reset || connection.expected.is_some())?;
+        crowd.wait(end, crowd.patience / TRIES, |connection| connection.is_reset || connection.expected.is_some())?;
         let Connection { is_reset, expected, .. } = *crowd.connection(end)?;
         match expected {
             _ if is_reset => return Ok(()),

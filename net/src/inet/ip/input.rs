@@ -52,24 +52,14 @@ pub(crate) fn frame(device: &Device, frame: &[u8], checked: bool) {
         return;
     }
     let is_for_us = || is_for_us(device, &header, to[0] & 1 != 0, payload, part.is_some());
-    let Some(part) = part else {
-        if header.protocol == TCP {
-            // Most of what arrives belongs to a connection, which is looked for first.
-            if checked || is_right(&header, payload, true) {
-                tcp::input::segment(&header, payload, &is_for_us);
-            }
-        } else if is_for_us() {
-            transport(device, &header, payload, checked);
-        }
-        return;
-    };
+    let Some(part) = part else { return transport(device, &header, payload, checked, &is_for_us) };
     if !is_for_us() {
         return;
     }
     let Some(whole) = fragment::REASSEMBLY.arrived(&header, &part, payload) else { return };
     let rest = if ip.is_v4() { Some((header.protocol, &whole[..])) } else { skip_extensions(header.protocol, &whole) };
     let Some((protocol, payload)) = rest else { return };
-    transport(device, &Header { protocol, ..header }, payload, false);
+    transport(device, &Header { protocol, ..header }, payload, false, &|| true);
 }
 
 /// Whether a packet is meant for this machine, and comes from another. `to_group`: so is its frame.
@@ -85,12 +75,6 @@ fn is_for_us(device: &Device, header: &Header, to_group: bool, payload: &[u8], i
     to_us || ip.is_multicast() || ip.is_broadcast() || to_group && neighbour::is_network_broadcast(device, ip)
 }
 
-/// Whether the transport's checksum is right; `pseudo`: it is also over the addresses.
-fn is_right(header: &Header, payload: &[u8], pseudo: bool) -> bool {
-    let before = if pseudo { icmp::pseudo_sum(header.protocol, header.from, header.to, payload.len()) } else { 0 };
-    icmp::fold(icmp::sum(payload, before)) == 0xffff
-}
-
 /// Header and payload of an IPv4 packet that is whole, and which part of its datagram it is.
 pub(crate) fn parse_v4(bytes: &[u8]) -> Option<(Header, &[u8], Option<Part>)> {
     let first = *bytes.first()?;
@@ -98,11 +82,7 @@ pub(crate) fn parse_v4(bytes: &[u8]) -> Option<(Header, &[u8], Option<Part>)> {
     let header = bytes.get(..header_len).filter(|header| header.len() >= 20 && first >> 4 == 4)?;
     let total = usize::from(u16::from_be_bytes([header[2], header[3]]));
     let half = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
-    let sum = match header.as_array() {
-        Some(plain) => icmp::header_sum(plain),
-        None => icmp::fold(icmp::sum(header, 0)),
-    };
-    if sum != 0xffff {
+    if icmp::header_sum(header) != 0xffff {
         return None;
     }
     let ip = |at: usize| Ip::from_v4_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
@@ -149,8 +129,22 @@ pub(crate) fn parse_v6(bytes: &[u8]) -> Option<(Header, &[u8], Option<Part>)> {
     Some((Header { from, to, protocol, ttl: header[7], tos: header[0] << 4 | header[1] >> 4 }, payload, part))
 }
 
-fn transport(device: &Device, header: &Header, payload: &[u8], checked: bool) {
-    let right = |pseudo: bool| is_right(header, payload, pseudo);
+/// What is behind the IP header of a whole packet. `checked`: its checksum is right.
+fn transport(device: &Device, header: &Header, payload: &[u8], checked: bool, is_for_us: &dyn Fn() -> bool) {
+    let right = |pseudo: bool| {
+        let before = if pseudo { icmp::pseudo_sum(header.protocol, header.from, header.to, payload.len()) } else { 0 };
+        icmp::fold(icmp::sum(payload, before)) == 0xffff
+    };
+    if header.protocol == TCP {
+        // Most of what arrives belongs to a connection, which is looked for first.
+        if checked || right(true) {
+            tcp::input::segment(header, payload, is_for_us);
+        }
+        return;
+    }
+    if !is_for_us() {
+        return;
+    }
     let about = || PacketInfo {
         address: header.to,
         interface: device.index,
@@ -161,7 +155,6 @@ fn transport(device: &Device, header: &Header, payload: &[u8], checked: bool) {
     let scope = |ip: Ip| if ip.is_link_local() { device.index } else { 0 };
     let end = |ip: Ip, port: u16| Endpoint { ip, port, scope: scope(ip) };
     match header.protocol {
-        TCP if checked || right(true) => tcp::input::segment(header, payload, &|| true),
         UDP => {
             let Some((head, _)) = payload.split_at_checked(8) else { return };
             let len = usize::from(u16::from_be_bytes([head[4], head[5]]));
@@ -187,7 +180,7 @@ fn transport(device: &Device, header: &Header, payload: &[u8], checked: bool) {
             }
             None => {}
         },
-        TCP | ICMP | ICMP_V6 => {}
+        ICMP | ICMP_V6 => {}
         protocol => {
             if protocol == membership::IGMP && header.to.is_v4() {
                 membership::igmp_arrived(device, payload);

@@ -62,11 +62,7 @@ fn ip_header(header: &mut [u8], packet: &Packet) {
         header[9] = packet.protocol;
         header[12..16].copy_from_slice(&packet.from.bytes()[12..]);
         header[16..20].copy_from_slice(&packet.to.bytes()[12..]);
-        let sum = match header.as_array() {
-            Some(header) => super::icmp::header_sum(header),
-            None => super::icmp::fold(super::icmp::sum(header, 0)),
-        };
-        let check = !sum;
+        let check = !super::icmp::header_sum(header);
         header[10..12].copy_from_slice(&check.to_be_bytes());
     } else {
         header[0] = 0x60 | packet.tos >> 4;

@@ -41,6 +41,14 @@ pub(super) struct Shared {
     pub times: Times,
 }
 
+impl Shared {
+    /// A pass through the scheduler at `now_ns`: what has run until then is charged.
+    pub fn pass(&mut self, now_ns: u64) {
+        self.queue.charge(now_ns);
+        self.times.pass(now_ns);
+    }
+}
+
 pub(super) static CPUS: PerCpu<Cpu> = PerCpu::new([const { Padded::new(Cpu::new()) }; MAX_CPUS]);
 
 /// vCPUs that found nothing to run, a bit each. A vCPU sets its own bit before it looks for work the last time; it clears

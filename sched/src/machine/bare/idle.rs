@@ -90,8 +90,7 @@ pub(super) fn wait_here<'a>(
         }
         let now_ns = hal::clock::now_ns();
         let mut shared = cpu.shared.lock();
-        shared.queue.charge(now_ns);
-        shared.times.pass(now_ns);
+        shared.pass(now_ns);
         let (next, shared) = find(id, cpu, shared, prev, leave, now_ns);
         if next.is_some() || *leave == Leave::Moving {
             return Some((next, shared, now_ns));
