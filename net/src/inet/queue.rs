@@ -149,6 +149,20 @@ impl ByteQueue {
         }
         self.len - before
     }
+    /// As [`Self::append`] for few bytes: all of them or, if memory is short, none.
+    pub fn append_few(&mut self, bytes: &[u8]) -> bool {
+        let has_room = self.pieces.back().is_some_and(|last| last.bytes.capacity() - last.bytes.len() >= bytes.len());
+        if !has_room {
+            let Some(block) = block().filter(|_| bytes.len() <= PIECE_MIN) else { return false };
+            self.held += block.capacity();
+            self.pieces.push_back(Piece { bytes: block, taken: 0 });
+        }
+        if let Some(last) = self.pieces.back_mut() {
+            last.bytes.extend_from_slice(bytes);
+        }
+        self.len += bytes.len();
+        true
+    }
     /// Takes the first piece.
     pub fn pop(&mut self) -> Option<Piece> {
         let piece = self.pieces.pop_front()?;

@@ -16,6 +16,7 @@ pub(crate) fn segment(header: &Header, bytes: &[u8], is_for_us: &dyn Fn() -> boo
     let Some((from, to, head, payload)) = Head::parse(bytes) else { return };
     let tuple = Tuple { local_ip: header.to, remote_ip: header.from, local_port: to, remote_port: from };
     let reset = match connections::find(&tuple) {
+        Some(socket) if socket.take_plain(&head, payload) => return,
         Some(socket) => socket.act(Act::Segment(&head, payload)),
         None if !is_for_us() => return,
         None => of_no_connection(&tuple, &head, payload),

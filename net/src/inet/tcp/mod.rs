@@ -4,7 +4,7 @@
 //! A [`TcpSocket`] is a state under a spin lock, a queue of received bytes, and what it is linked to: another socket of
 //! this machine, to whose queue it hands what is sent, or nothing. `connect.rs` and `listen.rs` make connections,
 //! `transfer.rs` moves bytes, `close.rs` ends them. A connection over the network has a state machine (`engine/`) that
-//! `wire.rs` joins to the socket; `input.rs` finds the connection of a segment, `opening.rs` makes those that others open,
+//! `wire.rs` joins to the socket (`plain.rs` for what happens most); `input.rs` finds the connection of a segment, `opening.rs` makes those that others open,
 //! `timer.rs` keeps the deadlines.
 //!
 //! # Lock order
@@ -23,6 +23,7 @@ pub(crate) mod input;
 mod listen;
 pub(crate) mod memory;
 pub(crate) mod opening;
+mod plain;
 mod secret;
 pub(crate) mod time_wait;
 pub(crate) mod timer;

@@ -6,7 +6,7 @@
 use super::TcpSocket;
 use super::wire::Act;
 use alloc::collections::BTreeMap;
-use alloc::sync::{Arc, Weak};
+use alloc::sync::Weak;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 use hal::sync::SpinLock;
@@ -17,12 +17,16 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 static BLOCKED: SpinLock<Vec<Weak<TcpSocket>>> = SpinLock::new(Vec::new());
 
 /// The connection has something to do at `deadline_ns` (`u64::MAX`: never).
-pub(super) fn set(socket: &Arc<TcpSocket>, deadline_ns: u64) {
-    if deadline_ns >= socket.timer_ns.load(Ordering::Acquire) {
-        return;
+#[inline]
+pub(super) fn set(socket: &TcpSocket, deadline_ns: u64) {
+    if deadline_ns < socket.timer_ns.load(Ordering::Acquire) {
+        enter(socket, deadline_ns);
     }
+}
+
+fn enter(socket: &TcpSocket, deadline_ns: u64) {
     let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-    let weak = Arc::downgrade(socket);
+    let weak = socket.me.clone();
     let _old = {
         let mut deadlines = DEADLINES.lock();
         let old = (socket.timer_ns.swap(deadline_ns, Ordering::AcqRel), socket.timer_id.swap(id, Ordering::AcqRel));
@@ -75,8 +79,8 @@ pub(crate) fn run(now_ns: u64) -> u64 {
 }
 
 /// The connection goes on when the device has room again.
-pub(super) fn wait_for_device(socket: &Arc<TcpSocket>) {
-    BLOCKED.lock().push(Arc::downgrade(socket));
+pub(super) fn wait_for_device(socket: &TcpSocket) {
+    BLOCKED.lock().push(socket.me.clone());
     // In case that the device says nothing.
     crate::device::wake_at(hal::clock::now_ns() + 1_000_000);
 }

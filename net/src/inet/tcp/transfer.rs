@@ -52,7 +52,7 @@ impl TcpSocket {
             Outlet::Remote => {
                 let piece = Piece::fill(source, granted)?;
                 let used = piece.rest().len();
-                self.this().act(Act::Send(piece));
+                self.send_over_network(piece);
                 return Ok(used);
             }
             Outlet::Gone => {

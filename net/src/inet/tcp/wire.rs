@@ -29,7 +29,7 @@ pub(crate) struct Remote {
     pub tcb: Tcb,
     pub way: Way,
     /// Bytes that the application had not read, and what their pieces hold, when somebody last looked.
-    inbox: (usize, usize),
+    pub inbox: (usize, usize),
 }
 
 impl Remote {

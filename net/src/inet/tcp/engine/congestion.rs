@@ -42,6 +42,11 @@ impl Congestion {
         }
     }
 
+    /// Whether so many bytes under way use the window: only one that is used grows.
+    pub fn limits(&self, flight: usize) -> bool {
+        flight + self.mss >= self.window || flight >= self.window / 2
+    }
+
     /// Bytes were acknowledged while no loss is being repaired and the window was used.
     pub fn acknowledged(&mut self, bytes: usize, now_ns: u64) {
         if self.window < self.threshold {

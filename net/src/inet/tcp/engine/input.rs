@@ -6,7 +6,7 @@ use crate::inet::tcp::memory::Pressure;
 use alloc::vec::Vec;
 
 /// How long an acknowledgement may wait for company.
-const ACK_DELAY_NS: u64 = 40 * MS;
+pub(super) const ACK_DELAY_NS: u64 = 40 * MS;
 /// Most runs of bytes that came early, and blocks that the peer said it has.
 const EARLY_MAX: usize = 256;
 const SACKED_MAX: usize = 64;
@@ -71,10 +71,8 @@ impl Tcb {
             if !before(self.una, head.ack) || before(self.max, head.ack) {
                 return true;
             }
-            self.stage = Stage::Established;
-            self.effects.connected = true;
+            self.opening_acknowledged(head, rules);
             self.window_seq = head.seq.wrapping_sub(1);
-            self.set_keepalive(rules);
         }
         if let Some((value, _)) = head.stamp
             && !before(self.rcv_nxt, head.seq)
@@ -128,16 +126,21 @@ impl Tcb {
             self.nxt = self.iss;
             return false;
         }
+        self.opening_acknowledged(head, rules);
+        self.window_ack = head.ack;
+        self.ack_now = true;
+        false
+    }
+
+    /// The peer has this end's SYN.
+    fn opening_acknowledged(&mut self, head: &Head, rules: &Rules) {
         self.una = head.ack;
-        self.sample(head, rules);
+        self.sample(head, rules.now_ns);
         self.retries = 0;
         self.resend_at = 0;
         self.stage = Stage::Established;
-        self.window_ack = head.ack;
         self.effects.connected = true;
-        self.ack_now = true;
         self.set_keepalive(rules);
-        false
     }
 
     /// Whether some of the segment lies in the window.
@@ -151,9 +154,10 @@ impl Tcb {
         inside(seq) || inside(seq.wrapping_add(len - 1)) || window == 0 && seq == self.rcv_nxt
     }
 
-    fn sample(&mut self, head: &Head, rules: &Rules) {
+    /// An acknowledgement of something new says how long it took.
+    pub(super) fn sample(&mut self, head: &Head, now_ns: u64) {
         if let Some((_, echo)) = head.stamp.filter(|_| self.stamps) {
-            let ms = ((rules.now_ns / MS) as u32).wrapping_sub(echo);
+            let ms = ((now_ns / MS) as u32).wrapping_sub(echo);
             if ms < 600_000 {
                 self.measured(u64::from(ms) * 1000);
             }
@@ -161,7 +165,7 @@ impl Tcb {
         } else if let Some((seq, sent_ns)) = self.timed
             && !before(head.ack, seq)
         {
-            self.measured(rules.now_ns.saturating_sub(sent_ns) / 1000);
+            self.measured(now_ns.saturating_sub(sent_ns) / 1000);
             self.timed = None;
         }
     }
@@ -188,7 +192,7 @@ impl Tcb {
         }
         let acked = ack.wrapping_sub(self.una) as usize;
         let flight = self.nxt.wrapping_sub(self.una) as usize;
-        let limited = flight + self.mss >= self.congestion.window || flight >= self.congestion.window / 2;
+        let limited = self.congestion.limits(flight);
         let fin_seq = self.data_end();
         let start = self.data_start();
         let bytes = (ack.wrapping_sub(start) as i32).max(0) as usize;
@@ -197,7 +201,7 @@ impl Tcb {
         if before(self.nxt, ack) {
             self.nxt = ack;
         }
-        self.sample(head, rules);
+        self.sample(head, rules.now_ns);
         self.retries = 0;
         self.stalled_ns = rules.now_ns;
         self.duplicates = 0;

@@ -1,8 +1,8 @@
 //! The TCP state machine of one connection: segments, the time and the application's bytes go in, segments and
 //! deadlines come out. It knows no socket, device or lock.
 //!
-//! `input.rs` takes a segment, `output.rs` makes what can be sent, `timer.rs` does what is due, `congestion.rs` says how
-//! much may be under way.
+//! `input.rs` takes a segment (`plain.rs` the kind that most are), `output.rs` makes what can be sent, `timer.rs` does what is
+//! due, `congestion.rs` says how much may be under way.
 //!
 //! # Specifications
 //! RFC 9293; RFC 7323 (timestamps, window scale), RFC 6298 (retransmission timer), RFC 5681, 6675 and 9438 (congestion,
@@ -12,6 +12,7 @@ mod congestion;
 pub(crate) mod head;
 mod input;
 mod output;
+mod plain;
 #[cfg(test)]
 mod tests;
 mod timer;
@@ -267,7 +268,8 @@ impl Tcb {
 
     /// The sequence number of the queue's first byte.
     fn data_start(&self) -> u32 {
-        if self.una == self.iss { self.iss.wrapping_add(1) } else { self.una }
+        let is_opening = matches!(self.stage, Stage::SynSent | Stage::SynReceived);
+        if is_opening { self.iss.wrapping_add(1) } else { self.una }
     }
 
     /// Behind the queue's last byte: the number of the FIN.

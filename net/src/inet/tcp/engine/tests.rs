@@ -55,6 +55,9 @@ struct End {
     sent: usize,
     received: Vec<u8>,
     under_way: Vec<(u64, Vec<u8>)>,
+    /// Plain segments take the short way, after which nothing is sent; how many there were.
+    is_short: bool,
+    plain: usize,
 }
 
 fn rules(now_ns: u64) -> Rules {
@@ -65,15 +68,13 @@ fn pattern(len: usize, seed: u64) -> Vec<u8> {
     (0..len).map(|n| (n as u64 * 31 + n as u64 / 251 + seed) as u8).collect()
 }
 
-/// Sends `len` bytes each way and closes; the time that it took. Ends in a panic if it does not end.
-fn exchange(seed: u64, lose: u64, len: usize) -> u64 {
-    let mut random = Random(seed | 1 << 40);
-    let start = 1_000_000_000;
+/// A connection whose client has heard the answer, which its server does not know yet.
+fn connected(seed: u64, start: u64, random: &mut Random) -> (End, End) {
     let iss = (u32::MAX - 20_000).wrapping_add(seed as u32);
-    let mut client = End::new(Tcb::connect(iss, MSS, start), pattern(len, 1));
+    let mut client = End::new(Tcb::connect(iss, MSS, start));
     // The first segment is answered as `tcp/input.rs` does it, over a link that loses nothing.
     let mut first = Vec::new();
-    client.tcb.output(&rules(start), &mut Link { now_ns: start, lose: 0, random: &mut random, under_way: &mut first });
+    client.tcb.output(&rules(start), &mut Link { now_ns: start, lose: 0, random, under_way: &mut first });
     let (_, _, syn, _) = Head::parse(&first[0].1).expect("a segment");
     let answer = Head {
         seq: 77,
@@ -86,9 +87,17 @@ fn exchange(seed: u64, lose: u64, len: usize) -> u64 {
         stamp: syn.stamp.map(|(value, _)| (5, value)),
         ..Head::default()
     };
-    let mut server = End::new(Tcb::accepted(77, MSS, &syn, start), pattern(len, 2));
     assert!(!client.tcb.input(&answer, &[], &rules(start), &mut |_| 0));
     assert_eq!(client.tcb.stage, Stage::Established);
+    (client, End::new(Tcb::accepted(77, MSS, &syn, start)))
+}
+
+/// Sends `len` bytes each way and closes; the time that it took. Ends in a panic if it does not end.
+fn exchange(seed: u64, lose: u64, len: usize) -> u64 {
+    let mut random = Random(seed | 1 << 40);
+    let start = 1_000_000_000;
+    let (mut client, mut server) = connected(seed, start, &mut random);
+    (client.to_send, server.to_send) = (pattern(len, 1), pattern(len, 2));
     let mut now = start;
     for _ in 0..2_000_000 {
         client.step(now, lose, &mut random);
@@ -117,8 +126,16 @@ fn exchange(seed: u64, lose: u64, len: usize) -> u64 {
 }
 
 impl End {
-    fn new(tcb: Tcb, to_send: Vec<u8>) -> Self {
-        Self { tcb, to_send, sent: 0, received: Vec::new(), under_way: Vec::new() }
+    fn new(tcb: Tcb) -> Self {
+        Self {
+            tcb,
+            to_send: Vec::new(),
+            sent: 0,
+            received: Vec::new(),
+            under_way: Vec::new(),
+            is_short: false,
+            plain: 0,
+        }
     }
 
     /// Gives the machine bytes while it has few, lets it do what is due, and send.
@@ -139,17 +156,29 @@ impl End {
         self.tcb.output(&rules, &mut link);
     }
 
+    /// Takes one segment; whether something may have to be sent then.
+    fn take_one(&mut self, bytes: &[u8], now: u64) -> bool {
+        let (_, _, head, payload) = Head::parse(bytes).expect("a segment");
+        if self.is_short && self.tcb.is_plain(&head, payload.len()) {
+            self.received.extend_from_slice(payload);
+            self.tcb.input_plain(&head, payload.len(), now);
+            self.plain += 1;
+            return false;
+        }
+        let received = &mut self.received;
+        self.tcb.input(&head, payload, &rules(now), &mut |bytes| {
+            received.extend_from_slice(bytes);
+            bytes.len()
+        });
+        true
+    }
+
     /// Takes what has arrived.
     fn take(&mut self, from: &mut Vec<(u64, Vec<u8>)>, now: u64) -> bool {
         from.sort_by_key(|(at, _)| *at);
         let count = from.iter().take_while(|(at, _)| *at <= now).count();
         for (_, bytes) in from.drain(..count) {
-            let (_, _, head, payload) = Head::parse(&bytes).expect("a segment");
-            let received = &mut self.received;
-            self.tcb.input(&head, payload, &rules(now), &mut |bytes| {
-                received.extend_from_slice(bytes);
-                bytes.len()
-            });
+            self.take_one(&bytes, now);
         }
         count > 0
     }
@@ -165,6 +194,95 @@ fn bytes_arrive_over_links_that_lose_swap_and_double() {
     for seed in 1..40 {
         exchange(seed, 30, 200_000);
         exchange(seed, 6, 20_000);
+    }
+}
+
+/// A dialogue of short messages: all segments that either end sent, with their times, and how many were plain ones.
+fn talk(seed: u64, lose: u64, is_short: bool) -> (Vec<(u64, Vec<u8>)>, usize) {
+    let mut random = Random(seed | 1 << 40);
+    let mut lengths = Random(seed | 1 << 42);
+    let start = 1_000_000_000;
+    let (client, server) = connected(seed, start, &mut random);
+    let mut ends = [client, server];
+    for end in &mut ends {
+        end.is_short = is_short;
+    }
+    let (mut now, mut all, mut said) = (start, Vec::new(), [0; 2]);
+    let mut output = |ends: &mut [End; 2], which: usize, now: u64| {
+        let end = &mut ends[which];
+        let before = end.under_way.len();
+        let mut link = Link { now_ns: now, lose, random: &mut random, under_way: &mut end.under_way };
+        if end.tcb.deadline() <= now {
+            end.tcb.on_timer(&rules(now), &mut link);
+        }
+        end.tcb.output(&rules(now), &mut link);
+        all.extend_from_slice(&end.under_way[before..]);
+    };
+    // The server must know that the client has heard it.
+    output(&mut ends, 0, now);
+    for round in 0..600 {
+        // Mostly they take turns.
+        let from = if lengths.one_in(4) { lengths.next() as usize % 2 } else { round % 2 };
+        let message = pattern(1 + lengths.next() as usize % 900, 3);
+        let piece = Piece::fill(&mut SliceSource::new(&message), message.len()).expect("memory");
+        ends[from].tcb.queue.push(piece);
+        said[from] += message.len();
+        output(&mut ends, from, now);
+        let until_quiet = lengths.one_in(4);
+        loop {
+            let arrivals = ends.iter().flat_map(|end| &end.under_way).map(|(at, _)| *at);
+            let next = arrivals.chain(ends.iter().map(|end| end.tcb.deadline())).min().unwrap_or(u64::MAX);
+            let has_heard = ends[1 - from].received.len() == said[from];
+            if next == u64::MAX || has_heard && !until_quiet {
+                break;
+            }
+            now = now.max(next);
+            for which in [0, 1] {
+                let mut must_send = ends[which].tcb.deadline() <= now;
+                let arrived: Vec<_> = ends[1 - which].under_way.extract_if(.., |(at, _)| *at <= now).collect();
+                for (_, bytes) in arrived {
+                    must_send |= ends[which].take_one(&bytes, now);
+                }
+                if must_send {
+                    output(&mut ends, which, now);
+                }
+            }
+        }
+        assert_eq!(ends[1 - from].received.len(), said[from], "seed {seed}: all that was said is heard");
+    }
+    (all, ends[0].plain + ends[1].plain)
+}
+
+#[test]
+fn the_short_way_of_plain_segments_changes_nothing_that_is_sent() {
+    for seed in 1..60 {
+        for lose in [0, 40, 8] {
+            let (sent, plain) = talk(seed, lose, true);
+            assert!(plain > 100, "seed {seed}: {plain} plain segments in 600 messages");
+            assert!(talk(seed, lose, false) == (sent, 0), "seed {seed}, one of {lose} lost");
+        }
+    }
+}
+
+/// The acknowledgement of 4 GiB names the number that the connection began with.
+#[test]
+fn numbers_may_come_round_to_the_first_again() {
+    let (mut client, _) = connected(1, 1, &mut Random(1));
+    let iss = client.tcb.iss;
+    for round in [iss, iss.wrapping_sub(1), iss.wrapping_add(1)] {
+        (client.tcb.una, client.tcb.nxt, client.tcb.max) = (round, round, round);
+        client.tcb.queue.push(Piece::fill(&mut SliceSource::new(b"abc"), 3).expect("memory"));
+        let before = client.under_way.len();
+        let mut random = Random(1);
+        let mut link = Link { now_ns: 2, lose: 0, random: &mut random, under_way: &mut client.under_way };
+        client.tcb.window = 1000;
+        client.tcb.output(&rules(2), &mut link);
+        let (_, _, head, payload) = Head::parse(&client.under_way[before].1).expect("a segment");
+        assert_eq!((head.seq, payload), (round, &b"abc"[..]));
+        let ack =
+            Head { seq: client.tcb.rcv_nxt, ack: round.wrapping_add(3), flags: ACK, window: 9, ..Head::default() };
+        client.tcb.input(&ack, &[], &rules(3), &mut |bytes| bytes.len());
+        assert_eq!((client.tcb.queue.len(), client.tcb.una), (0, round.wrapping_add(3)));
     }
 }
 

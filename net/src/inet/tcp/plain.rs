@@ -1,0 +1,74 @@
+//! What happens most to a connection over the network, by a shorter way than `wire.rs`'s: a segment that is as expected comes,
+//! and bytes are sent.
+
+use super::engine::Stage;
+use super::engine::head::Head;
+use super::memory::{self, Pressure};
+use super::wire::{self, Act};
+use super::{Link, TcpSocket, timer};
+use crate::inet::queue::Piece;
+use crate::socket::ARRIVED;
+use core::sync::atomic::Ordering;
+use fs::Readiness;
+
+/// Most bytes of a segment that is taken in here.
+const FEW: usize = 2048;
+
+impl TcpSocket {
+    /// Takes a segment in if it is as expected (`engine/plain.rs`); false: it is not, and nothing has happened.
+    pub(super) fn take_plain(&self, head: &Head, payload: &[u8]) -> bool {
+        if payload.len() > FEW || memory::pressure() != Pressure::None {
+            return false;
+        }
+        let mut what = Readiness::empty();
+        let deadline = {
+            let mut state = self.state.lock();
+            let Link::Remote(remote) = &mut state.link else { return false };
+            if !remote.tcb.is_plain(head, payload.len()) || self.closed.load(Ordering::Acquire) {
+                return false;
+            }
+            if !payload.is_empty() {
+                let mut inbox = self.inbox.lock();
+                if !inbox.append_few(payload) {
+                    return false;
+                }
+                remote.inbox = (inbox.len(), inbox.held());
+                what = ARRIVED;
+            }
+            remote.tcb.input_plain(head, payload.len(), hal::clock::now_ns());
+            if self.starved.load(Ordering::Relaxed) && self.fits(remote) {
+                self.starved.store(false, Ordering::Relaxed);
+                what |= Readiness::WRITE;
+            }
+            self.charge.set(remote.tcb.buffered() + remote.inbox.1);
+            remote.tcb.deadline()
+        };
+        timer::set(self, deadline);
+        if !what.is_empty() {
+            self.wake(what);
+        }
+        true
+    }
+
+    /// Sends a piece, for which there is room.
+    pub(super) fn send_over_network(&self, piece: Piece) {
+        let deadline = {
+            let mut state = self.state.lock();
+            let Link::Remote(remote) = &mut state.link else { return };
+            if remote.tcb.stage != Stage::Established || remote.tcb.fin_queued {
+                drop(state);
+                self.this().act(Act::Send(piece));
+                return;
+            }
+            let rules = wire::rules(&self.options, &self.settings, &remote.way, remote.inbox.0);
+            remote.tcb.queue.push(piece);
+            remote.tcb.output(&rules, &mut remote.way);
+            if remote.tcb.blocked {
+                timer::wait_for_device(self);
+            }
+            self.charge.set(remote.tcb.buffered() + remote.inbox.1);
+            remote.tcb.deadline()
+        };
+        timer::set(self, deadline);
+    }
+}
