@@ -301,11 +301,12 @@ impl Epoll {
                 if item.wanted.compare_exchange(wanted, 0, Ordering::AcqRel, Ordering::Relaxed).is_err() {
                     continue;
                 }
-            } else if wanted & EDGE == 0 {
-                item.enqueue();
             }
             emit(EpollEvent { ready, data: item.data.load(Ordering::Acquire) });
             count += 1;
+            if wanted & (EDGE | ONE_SHOT) == 0 && !item.queued.swap(true, Ordering::AcqRel) {
+                self.core.ready.change(|items| items.push_back(item));
+            }
         }
         if count == max && max > 0 && self.core.ready.len() > 0 {
             // Others may serve what is left.

@@ -14,11 +14,13 @@ pub const PIECE_MAX: usize = 32 << 10;
 /// One run of bytes.
 #[derive(Default)]
 pub struct Piece {
+    /// Bytes that were written once; what of them counts is in the next two.
     bytes: Vec<u8>,
     taken: usize,
+    end: usize,
 }
 
-/// Blocks that pieces were in: the next one takes the memory without a way through the allocator.
+/// Blocks that pieces were in: the next one takes the memory, with bytes in it, without a way through the allocator.
 struct Spare {
     blocks: [Vec<u8>; SPARE_MAX],
     count: usize,
@@ -27,14 +29,14 @@ struct Spare {
 const SPARE_MAX: usize = 32;
 static SPARE: SpinLock<Spare> = SpinLock::new(Spare { blocks: [const { Vec::new() }; SPARE_MAX], count: 0 });
 
-/// An empty block of [`PIECE_MIN`] bytes; `None` if memory is short.
+/// A block with room for [`PIECE_MIN`] bytes; `None` if memory is short.
 fn block() -> Option<Vec<u8>> {
     {
         let mut spare = SPARE.lock();
-        if spare.count > 0 {
+        if let Some(block) = spare.count.checked_sub(1).and_then(|at| spare.blocks.get_mut(at)) {
+            let block = core::mem::take(block);
             spare.count -= 1;
-            let at = spare.count;
-            return Some(core::mem::take(&mut spare.blocks[at]));
+            return Some(block);
         }
     }
     let mut bytes = Vec::new();
@@ -46,10 +48,9 @@ impl Drop for Piece {
     fn drop(&mut self) {
         if self.bytes.capacity() == PIECE_MIN {
             let mut spare = SPARE.lock();
-            if spare.count < SPARE_MAX {
-                let at = spare.count;
-                self.bytes.clear();
-                spare.blocks[at] = core::mem::take(&mut self.bytes);
+            let at = spare.count;
+            if let Some(place) = spare.blocks.get_mut(at) {
+                *place = core::mem::take(&mut self.bytes);
                 spare.count += 1;
             }
         }
@@ -65,33 +66,53 @@ impl Piece {
         } else {
             bytes.try_reserve_exact(count).map_err(|_| FsError::NoBuffers)?;
         }
-        bytes.resize(count, 0);
-        let mut done = 0;
-        while done < count {
-            match source.take(&mut bytes[done..]) {
+        if bytes.len() < count {
+            bytes.resize(count, 0);
+        }
+        let mut piece = Self { bytes, taken: 0, end: 0 };
+        while piece.end < count {
+            match source.take(&mut piece.bytes[piece.end..count]) {
                 Ok(0) => break,
-                Ok(taken) => done += taken,
-                Err(error) if done == 0 => return Err(error),
+                Ok(taken) => piece.end += taken,
+                Err(error) if piece.end == 0 => return Err(error),
                 Err(_) => break,
             }
         }
-        bytes.truncate(done);
-        Ok(Self { bytes, taken: 0 })
+        Ok(piece)
     }
     /// What is left.
+    #[inline]
     pub fn rest(&self) -> &[u8] {
-        &self.bytes[self.taken..]
+        // Both are within it, and in order: it never fails.
+        self.bytes.get(self.taken..self.end).unwrap_or_default()
     }
     /// The front is done with.
     pub fn advance(&mut self, count: usize) {
-        self.taken += count;
+        self.taken = (self.taken + count).min(self.end);
+    }
+    /// Bytes that may be added without more memory.
+    fn room(&self) -> usize {
+        self.bytes.capacity() - self.end
+    }
+    /// Adds bytes, for which there is room.
+    fn add(&mut self, bytes: &[u8]) {
+        match self.bytes.get_mut(self.end..self.end + bytes.len()) {
+            Some(place) => place.copy_from_slice(bytes),
+            None => {
+                self.bytes.truncate(self.end);
+                self.bytes.extend_from_slice(bytes);
+            }
+        }
+        self.end += bytes.len();
     }
 }
 
 /// The pieces.
 #[derive(Default)]
 pub struct ByteQueue {
-    pieces: VecDeque<Piece>,
+    /// The first one, mostly the only one. Without memory: there is none.
+    front: Piece,
+    behind: VecDeque<Piece>,
     len: usize,
     held: usize,
 }
@@ -99,7 +120,8 @@ pub struct ByteQueue {
 impl ByteQueue {
     /// An empty queue.
     pub const fn new() -> Self {
-        Self { pieces: VecDeque::new(), len: 0, held: 0 }
+        let front = Piece { bytes: Vec::new(), taken: 0, end: 0 };
+        Self { front, behind: VecDeque::new(), len: 0, held: 0 }
     }
     /// Bytes in it.
     pub fn len(&self) -> usize {
@@ -109,25 +131,39 @@ impl ByteQueue {
     pub fn held(&self) -> usize {
         self.held
     }
+    /// The last piece that has room for `count` bytes.
+    #[inline]
+    fn last_with_room(&mut self, count: usize) -> Option<&mut Piece> {
+        let last = if self.behind.is_empty() { Some(&mut self.front) } else { self.behind.back_mut() };
+        last.filter(|last| last.room() >= count)
+    }
+    /// Puts a piece behind the others.
+    #[inline]
+    fn put_last(&mut self, piece: Piece) {
+        self.held += piece.bytes.capacity();
+        if self.front.bytes.capacity() == 0 {
+            self.front = piece;
+        } else {
+            self.behind.push_back(piece);
+        }
+    }
     /// Adds a piece; a small one joins the last, if that has room.
     pub fn push(&mut self, piece: Piece) {
         let count = piece.rest().len();
+        if count == 0 {
+            return;
+        }
         self.len += count;
-        if let Some(last) = self.pieces.back_mut()
-            && last.bytes.capacity() - last.bytes.len() >= count
-        {
-            last.bytes.extend_from_slice(piece.rest());
-        } else if count > 0 {
-            self.held += piece.bytes.capacity();
-            self.pieces.push_back(piece);
+        match self.last_with_room(count) {
+            Some(last) => last.add(piece.rest()),
+            None => self.put_last(piece),
         }
     }
     /// Copies bytes to the end; how many (fewer only if memory is short).
     pub fn append(&mut self, mut bytes: &[u8]) -> usize {
         let before = self.len;
         while !bytes.is_empty() {
-            let room = self.pieces.back().map_or(0, |last| last.bytes.capacity() - last.bytes.len());
-            if room == 0 {
+            let Some(last) = self.last_with_room(1) else {
                 let size = (bytes.len().max(self.len / 2)).clamp(PIECE_MIN, PIECE_MAX).next_power_of_two();
                 let mut fresh = Vec::new();
                 if size == PIECE_MIN {
@@ -136,71 +172,84 @@ impl ByteQueue {
                 } else if fresh.try_reserve_exact(size).is_err() {
                     break;
                 }
-                self.held += fresh.capacity();
-                self.pieces.push_back(Piece { bytes: fresh, taken: 0 });
+                self.put_last(Piece { bytes: fresh, taken: 0, end: 0 });
                 continue;
-            }
-            let (now, later) = bytes.split_at(room.min(bytes.len()));
-            if let Some(last) = self.pieces.back_mut() {
-                last.bytes.extend_from_slice(now);
-            }
+            };
+            let (now, later) = bytes.split_at(last.room().min(bytes.len()));
+            last.add(now);
             self.len += now.len();
             bytes = later;
         }
         self.len - before
     }
-    /// As [`Self::append`] for few bytes: all of them or, if memory is short, none.
+    /// As [`Self::append`] for up to [`PIECE_MIN`] bytes: all of them or, if there are more or memory is short, none.
+    #[inline]
     pub fn append_few(&mut self, bytes: &[u8]) -> bool {
-        let has_room = self.pieces.back().is_some_and(|last| last.bytes.capacity() - last.bytes.len() >= bytes.len());
-        if !has_room {
+        if let Some(last) = self.last_with_room(bytes.len()) {
+            last.add(bytes);
+        } else {
             let Some(block) = block().filter(|_| bytes.len() <= PIECE_MIN) else { return false };
-            self.held += block.capacity();
-            self.pieces.push_back(Piece { bytes: block, taken: 0 });
-        }
-        if let Some(last) = self.pieces.back_mut() {
-            last.bytes.extend_from_slice(bytes);
+            let mut piece = Piece { bytes: block, taken: 0, end: 0 };
+            piece.add(bytes);
+            self.put_last(piece);
         }
         self.len += bytes.len();
         true
     }
+    /// Takes the first piece out.
+    fn take_first(&mut self) -> Piece {
+        let next = self.behind.pop_front().unwrap_or_default();
+        let piece = core::mem::replace(&mut self.front, next);
+        self.held -= piece.bytes.capacity();
+        piece
+    }
     /// Takes the first piece.
     pub fn pop(&mut self) -> Option<Piece> {
-        let piece = self.pieces.pop_front()?;
+        if self.front.bytes.capacity() == 0 {
+            return None;
+        }
+        let piece = self.take_first();
         self.len -= piece.rest().len();
-        self.held -= piece.bytes.capacity();
         Some(piece)
     }
     /// Puts back what [`Self::pop`] gave and was not used.
     pub fn unpop(&mut self, piece: Piece) {
-        if !piece.rest().is_empty() {
-            self.len += piece.rest().len();
-            self.held += piece.bytes.capacity();
-            self.pieces.push_front(piece);
+        if piece.rest().is_empty() {
+            return;
+        }
+        self.len += piece.rest().len();
+        self.held += piece.bytes.capacity();
+        let next = core::mem::replace(&mut self.front, piece);
+        if next.bytes.capacity() > 0 {
+            self.behind.push_front(next);
         }
     }
     /// Drops bytes at the front.
     pub fn discard(&mut self, mut count: usize) {
-        while count > 0 {
-            let Some(first) = self.pieces.front_mut() else { break };
-            let here = first.rest().len().min(count);
-            first.advance(here);
+        while count > 0 && self.front.bytes.capacity() > 0 {
+            let here = self.front.rest().len().min(count);
+            self.front.advance(here);
             self.len -= here;
             count -= here;
-            if first.rest().is_empty() {
-                self.held -= first.bytes.capacity();
-                self.pieces.pop_front();
+            if self.front.rest().is_empty() {
+                drop(self.take_first());
             }
         }
     }
     /// Copies bytes from `offset` on into `to`; how many.
-    pub fn peek(&self, mut offset: usize, to: &mut [u8]) -> usize {
+    #[inline]
+    pub fn peek(&self, offset: usize, to: &mut [u8]) -> usize {
         // Most segments lie in the first piece.
-        if let Some(all) = self.pieces.front().and_then(|first| first.rest().get(offset..offset + to.len())) {
+        if let Some(all) = self.front.rest().get(offset..offset + to.len()) {
             to.copy_from_slice(all);
             return to.len();
         }
+        self.peek_over_pieces(offset, to)
+    }
+
+    fn peek_over_pieces(&self, mut offset: usize, to: &mut [u8]) -> usize {
         let mut done = 0;
-        for piece in &self.pieces {
+        for piece in core::iter::once(&self.front).chain(&self.behind) {
             let rest = piece.rest();
             if offset >= rest.len() {
                 offset -= rest.len();
@@ -229,32 +278,63 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_held_is_the_room_of_the_pieces(ops in prop::collection::vec((0..5u8, 1..70_000usize), 1..60)) {
+        fn bytes_leave_as_they_came_and_what_is_held_is_the_room_of_the_pieces(
+            ops in prop::collection::vec((0..7u8, 1..70_000usize), 1..60)
+        ) {
             let mut queue = ByteQueue::new();
-            let bytes = std::vec![7; PIECE_MAX];
+            let mut model = VecDeque::new();
+            let mut made = 0_u32;
+            let mut bytes = |count: usize| -> Vec<u8> {
+                made += 1;
+                (0..count).map(|at| (at as u32 * 7 + made * 31) as u8).collect()
+            };
             for (op, count) in ops {
                 match op {
                     0 => {
-                        let count = count.min(PIECE_MAX);
-                        let piece = Piece::fill(&mut fs::SliceSource::new(&bytes[..count]), count);
+                        // Larger ones are asked for than there are bytes.
+                        let bytes = bytes(count.min(PIECE_MAX) / 2);
+                        let piece = Piece::fill(&mut fs::SliceSource::new(&bytes), count.min(PIECE_MAX));
                         queue.push(piece.expect("memory"));
+                        model.extend(bytes);
                     }
                     1 => {
-                        queue.append(&bytes[..count.min(PIECE_MAX)]);
+                        let bytes = bytes(count.min(PIECE_MAX));
+                        prop_assert_eq!(queue.append(&bytes), bytes.len());
+                        model.extend(bytes);
                     }
-                    2 => queue.discard(count),
-                    3 => drop(queue.pop()),
+                    2 | 3 => {
+                        let bytes = bytes(count % 3000);
+                        let is_few = queue.append_few(&bytes);
+                        prop_assert!(is_few || bytes.len() > PIECE_MIN);
+                        model.extend(bytes.iter().filter(|_| is_few));
+                    }
+                    4 => {
+                        queue.discard(count);
+                        model.drain(..count.min(model.len()));
+                    }
+                    5 => {
+                        if let Some(piece) = queue.pop() {
+                            let expected: Vec<u8> = model.drain(..piece.rest().len()).collect();
+                            prop_assert_eq!(piece.rest(), expected);
+                        }
+                    }
                     _ => {
                         if let Some(mut piece) = queue.pop() {
                             let part = count.min(piece.rest().len());
                             piece.advance(part);
                             queue.unpop(piece);
+                            model.drain(..part);
                         }
                     }
                 }
-                let room: usize = queue.pieces.iter().map(|piece| piece.bytes.capacity()).sum();
+                let pieces = std::iter::once(&queue.front).chain(&queue.behind);
+                let room: usize = pieces.map(|piece| piece.bytes.capacity()).sum();
                 prop_assert_eq!(queue.held(), room);
-                prop_assert!(queue.len() <= room);
+                prop_assert_eq!(queue.len(), model.len());
+                let offset = count % (model.len() + 1);
+                let mut seen = std::vec![0; (model.len() - offset).min(5000)];
+                prop_assert_eq!(queue.peek(offset, &mut seen), seen.len());
+                prop_assert!(seen.iter().eq(model.range(offset..offset + seen.len())));
             }
         }
     }

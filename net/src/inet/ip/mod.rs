@@ -87,18 +87,13 @@ fn build(
     ethernet(frame, mac, device.info.mac, if packet.to.is_v4() { IPV4 } else { IPV6 });
     ip_header(&mut frame[ETHERNET_HEADER_BYTES..start], packet);
     let pseudo = super::icmp::pseudo_sum(packet.protocol, packet.from, packet.to, packet.len);
-    finish(device, packet, (start, pseudo), &mut frame[start..], fill)
+    fill(&mut frame[start..]);
+    finish(device, packet, (start, pseudo), &mut frame[start..])
 }
 
-/// Writes what is behind the IP header, which ends at `start`, with its checksum; `pseudo` is the sum of the pseudo header.
-fn finish(
-    device: &Device,
-    packet: &Packet,
-    (start, pseudo): (usize, u64),
-    body: &mut [u8],
-    fill: &mut dyn FnMut(&mut [u8]),
-) -> TransmitOffload {
-    fill(body);
+/// Completes what is behind the IP header, which ends at `start`, by its checksum; `pseudo` is the sum of the pseudo header.
+#[inline(always)]
+fn finish(device: &Device, packet: &Packet, (start, pseudo): (usize, u64), body: &mut [u8]) -> TransmitOffload {
     let mut offload = TransmitOffload::default();
     if let Some(at) = packet.checksum {
         let place = usize::from(at);
@@ -111,7 +106,9 @@ fn finish(
                 sum => sum,
             }
         };
-        body[place..place + 2].copy_from_slice(&sum.to_be_bytes());
+        if let Some(field) = body.get_mut(place..place + 2) {
+            field.copy_from_slice(&sum.to_be_bytes());
+        }
     }
     if let Some((transport_header, segment_bytes)) = packet.cut {
         let kind = if packet.to.is_v4() { SegmentationKind::Tcp4 } else { SegmentationKind::Tcp6 };
@@ -123,31 +120,46 @@ fn finish(
 
 /// Sends a packet; false if the device has no room. One whose next hop is not known yet waits for it.
 pub(crate) fn send(path: &Path, packet: &Packet, fill: &mut dyn FnMut(&mut [u8])) -> bool {
-    send_by(path, &mut Hop::default(), packet, fill)
+    send_by(path, (&mut Hop::default(), hal::clock::now_ns()), packet, fill)
 }
 
-/// As [`send`], for a connection: who sends between the same two addresses with the same protocol again and again.
-pub(crate) fn send_by(path: &Path, hop: &mut Hop, packet: &Packet, fill: &mut dyn FnMut(&mut [u8])) -> bool {
+/// As [`send`], for a connection: who sends between the same two addresses with the same protocol again and again. With its
+/// hop comes what time it is.
+#[inline(always)]
+pub(crate) fn send_by(
+    path: &Path,
+    (hop, now_ns): (&mut Hop, u64),
+    packet: &Packet,
+    mut fill: impl FnMut(&mut [u8]),
+) -> bool {
     let Some(device) = device() else { return true };
     let len = ETHERNET_HEADER_BYTES + packet.header_len() + packet.len;
-    let Some(mac) = neighbour::find_again(device, path, hop) else {
-        let mut frame = alloc::vec::Vec::new();
-        // Only whole packets wait.
-        if packet.cut.is_none() && frame.try_reserve_exact(len).is_ok() {
-            frame.resize(len, 0);
-            let offload = build(device, [0; 6], packet, &mut frame, fill);
-            neighbour::wait_for(device, path, frame, offload);
-        }
+    let Some(mac) = neighbour::find_again(device, path, hop, now_ns) else {
+        wait_for_hop(device, path, packet, &mut fill);
         return true;
     };
     let Some(mut buffer) = device::buffer(device, len) else { return false };
     let offload = match (hop.front(packet, device.info.mac), buffer.split_first_chunk_mut()) {
         (Some(front), Some((head, body))) => {
             let pseudo = front.write(packet.len, head);
-            finish(device, packet, (head.len(), pseudo), body, fill)
+            fill(body);
+            finish(device, packet, (head.len(), pseudo), body)
         }
-        _ => build(device, mac, packet, &mut buffer, fill),
+        _ => build(device, mac, packet, &mut buffer, &mut fill),
     };
     device::send(device, buffer, offload);
     true
+}
+
+/// The packet waits until its next hop is known.
+#[cold]
+fn wait_for_hop(device: &Device, path: &Path, packet: &Packet, fill: &mut dyn FnMut(&mut [u8])) {
+    let len = ETHERNET_HEADER_BYTES + packet.header_len() + packet.len;
+    let mut frame = alloc::vec::Vec::new();
+    // Only whole packets wait.
+    if packet.cut.is_none() && frame.try_reserve_exact(len).is_ok() {
+        frame.resize(len, 0);
+        let offload = build(device, [0; 6], packet, &mut frame, fill);
+        neighbour::wait_for(device, path, frame, offload);
+    }
 }

@@ -75,8 +75,8 @@ impl Hop {
 }
 
 /// As [`find`], which is asked about once a second.
-pub(super) fn find_again(device: &Device, path: &Path, hop: &mut Hop) -> Option<[u8; 6]> {
-    let now = hal::clock::now_ns();
+#[inline]
+pub(super) fn find_again(device: &Device, path: &Path, hop: &mut Hop, now: u64) -> Option<[u8; 6]> {
     let changes = CHANGES.load(Ordering::Acquire);
     if now < hop.until_ns && changes == hop.changes {
         hop.is_again = true;

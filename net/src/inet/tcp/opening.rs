@@ -3,7 +3,6 @@
 //! cookies (`cookie.rs`), which need no record: a flood neither takes memory nor keeps others out.
 
 use super::engine::Tcb;
-use super::engine::Wire;
 use super::engine::head::{ACK, FIN, Head, SYN};
 use super::listen::listener_for;
 use super::secret::Keyed;
@@ -11,7 +10,6 @@ use super::wire::{Act, Remote, Way, first_number};
 use super::{Link, TcpSocket, cookie};
 use crate::inet::address::{Endpoint, Tuple};
 use crate::inet::connections;
-use crate::inet::queue::ByteQueue;
 use crate::inet::settings::{Setting, repetitions};
 use crate::interface;
 use alloc::boxed::Box;
@@ -196,7 +194,7 @@ fn answer(listener: &TcpSocket, tuple: &Tuple, syn: &Head, iss: u32, stamp: u32)
         stamp: syn.stamp.map(|(value, _)| (stamp, value)),
         ..Head::default()
     };
-    way.send(&answer, &ByteQueue::new(), 0, 0, 0);
+    way.send_alone(&answer);
 }
 
 /// The peer confirms an opening: a socket is made and waits to be accepted. False if there was none.

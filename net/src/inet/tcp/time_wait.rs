@@ -1,12 +1,11 @@
 //! Connections that are over but may hear late segments: a short record each, and no buffers.
 
 use super::engine::head::{ACK, FIN, Head, RST, SYN};
-use super::engine::{Rules, STRAY_NS, Tcb, Wire, before};
+use super::engine::{Rules, STRAY_NS, Tcb, before};
 use super::secret::Keyed;
 use super::wire::Way;
 use crate::inet::address::Tuple;
 use crate::inet::ports::TIME_WAIT_NS;
-use crate::inet::queue::ByteQueue;
 use alloc::collections::VecDeque;
 use hal::sync::SpinLock;
 use hashbrown::HashMap;
@@ -95,7 +94,7 @@ pub(super) fn segment(tuple: &Tuple, head: &Head, is_empty: bool) -> bool {
     if !head.has(RST) {
         let answer = Head { seq: record.seq, ack: record.ack, flags: ACK, window: 0xffff, ..Head::default() };
         let mut way = record.way;
-        way.send(&answer, &ByteQueue::new(), 0, 0, 0);
+        way.send_alone(&answer);
     }
     true
 }

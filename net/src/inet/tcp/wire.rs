@@ -51,7 +51,8 @@ pub(crate) struct Way {
 }
 
 impl Wire for Way {
-    fn send(&mut self, head: &Head, data: &ByteQueue, offset: usize, len: usize, mss: usize) -> bool {
+    #[inline]
+    fn send(&mut self, now_ns: u64, head: &Head, data: &ByteQueue, offset: usize, len: usize, mss: usize) -> bool {
         let header_len = head.len();
         let packet = Packet {
             from: self.tuple.local_ip,
@@ -65,9 +66,11 @@ impl Wire for Way {
             part: None,
         };
         let ports = (self.tuple.local_port, self.tuple.remote_port);
-        ip::send_by(&self.path, &mut self.hop, &packet, &mut |body| {
-            head.write(ports, &mut body[..header_len]);
-            data.peek(offset, &mut body[header_len..]);
+        ip::send_by(&self.path, (&mut self.hop, now_ns), &packet, |body| {
+            if let Some((header, payload)) = body.split_at_mut_checked(header_len) {
+                head.write(ports, header);
+                data.peek(offset, payload);
+            }
         })
     }
 }
@@ -79,6 +82,11 @@ impl Way {
         let tos = settings.get(if v4 { Setting::Tos } else { Setting::Tclass });
         let ttl = u8::try_from(ttl).unwrap_or(64);
         Self { path, hop: Hop::default(), tuple, ttl, tos: tos as u8, cut_max: cut_max(&tuple) as u32 }
+    }
+
+    /// Sends a segment without bytes.
+    pub(crate) fn send_alone(&mut self, head: &Head) -> bool {
+        self.send(hal::clock::now_ns(), head, &ByteQueue::new(), 0, 0, 0)
     }
 
     /// Bytes of a segment without options.
@@ -335,5 +343,5 @@ pub(crate) fn refuse(local: (Ip, u16), remote: (Ip, u16), head: &Head, len: usiz
         let len = len as u32 + u32::from(head.has(SYN)) + u32::from(head.has(FIN));
         Head { ack: head.seq.wrapping_add(len), flags: RST | ACK, ..Head::default() }
     };
-    way.send(&answer, &ByteQueue::new(), 0, 0, 0);
+    way.send_alone(&answer);
 }

@@ -91,6 +91,7 @@ impl Head {
     }
 
     /// Bytes of the header with its options.
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         let mut len = 20;
         len += if self.mss.is_some() { 4 } else { 0 };
@@ -101,16 +102,25 @@ impl Head {
     }
 
     /// Writes the header, checksum zero, to the front of `out`, which has [`Self::len`] bytes.
+    #[inline]
     pub(crate) fn write(&self, ports: (u16, u16), out: &mut [u8]) {
-        out[..2].copy_from_slice(&ports.0.to_be_bytes());
-        out[2..4].copy_from_slice(&ports.1.to_be_bytes());
-        out[4..8].copy_from_slice(&self.seq.to_be_bytes());
-        out[8..12].copy_from_slice(&self.ack.to_be_bytes());
-        out[12] = (self.len() as u8 / 4) << 4;
-        out[13] = self.flags;
-        out[14..16].copy_from_slice(&self.window.to_be_bytes());
-        out[16..20].fill(0);
-        let mut at = 20;
+        let words = out.len() as u8 / 4;
+        let Some((fixed, options)) = out.split_first_chunk_mut::<20>() else { return };
+        fixed[..2].copy_from_slice(&ports.0.to_be_bytes());
+        fixed[2..4].copy_from_slice(&ports.1.to_be_bytes());
+        fixed[4..8].copy_from_slice(&self.seq.to_be_bytes());
+        fixed[8..12].copy_from_slice(&self.ack.to_be_bytes());
+        fixed[12] = words << 4;
+        fixed[13] = self.flags;
+        fixed[14..16].copy_from_slice(&self.window.to_be_bytes());
+        fixed[16..].fill(0);
+        if !options.is_empty() {
+            self.write_options(options);
+        }
+    }
+
+    fn write_options(&self, out: &mut [u8]) {
+        let mut at = 0;
         let mut put = |bytes: &[u8]| {
             out[at..at + bytes.len()].copy_from_slice(bytes);
             at += bytes.len();

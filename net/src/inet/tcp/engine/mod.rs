@@ -70,8 +70,8 @@ impl Effects {
 
 /// Where segments go.
 pub(crate) trait Wire {
-    /// Sends `len` bytes of `data` from `offset` on behind the header; false if there is no room now.
-    fn send(&mut self, head: &Head, data: &ByteQueue, offset: usize, len: usize, mss: usize) -> bool;
+    /// Sends `len` bytes of `data` from `offset` on behind the header; false if there is no room now, `now_ns`.
+    fn send(&mut self, now_ns: u64, head: &Head, data: &ByteQueue, offset: usize, len: usize, mss: usize) -> bool;
 }
 
 /// What the application's options say at the moment.

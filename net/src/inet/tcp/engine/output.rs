@@ -59,7 +59,7 @@ impl Tcb {
         if answer && !self.stamps {
             head.stamp = None;
         }
-        wire.send(&head, &ByteQueue::new(), 0, 0, 0);
+        wire.send(rules.now_ns, &head, &ByteQueue::new(), 0, 0, 0);
         self.nxt = self.iss.wrapping_add(1);
         self.max = self.nxt;
         if self.timed.is_none() && self.retries == 0 {
@@ -131,7 +131,7 @@ impl Tcb {
         flags |= if is_last { PSH } else { 0 };
         let head = self.head(self.nxt, flags, rules);
         let offset = self.nxt.wrapping_sub(self.data_start()) as usize;
-        if !wire.send(&head, &self.queue, offset, len, self.mss) {
+        if !wire.send(rules.now_ns, &head, &self.queue, offset, len, self.mss) {
             self.blocked = true;
             return false;
         }
@@ -187,7 +187,7 @@ impl Tcb {
             return;
         }
         let head = self.head(seq, if fin { ACK | FIN } else { ACK }, rules);
-        if wire.send(&head, &self.queue, seq.wrapping_sub(start) as usize, len, self.mss) {
+        if wire.send(rules.now_ns, &head, &self.queue, seq.wrapping_sub(start) as usize, len, self.mss) {
             self.sent_ack();
             self.resend = seq.wrapping_add(len as u32 + u32::from(fin));
             self.timed = None;
@@ -218,7 +218,7 @@ impl Tcb {
                 }
             }
         }
-        if wire.send(&head, &self.queue, 0, 0, 0) {
+        if wire.send(rules.now_ns, &head, &self.queue, 0, 0, 0) {
             self.sent_ack();
         } else {
             self.blocked = true;
@@ -228,14 +228,14 @@ impl Tcb {
     /// A probe of a closed window, or of an idle peer: a byte that was acknowledged before, or none, must be answered.
     pub(super) fn send_probe(&mut self, rules: &Rules, wire: &mut dyn Wire) {
         let head = self.head(self.una.wrapping_sub(1), ACK, rules);
-        wire.send(&head, &self.queue, 0, 0, 0);
+        wire.send(rules.now_ns, &head, &self.queue, 0, 0, 0);
     }
 
     /// Ends the connection at once.
     pub(crate) fn abort(&mut self, rules: &Rules, wire: &mut dyn Wire) {
         if self.is_synchronised() && self.stage != Stage::TimeWait || self.stage == Stage::SynReceived {
             let head = self.head(self.nxt, RST | ACK, rules);
-            wire.send(&head, &ByteQueue::new(), 0, 0, 0);
+            wire.send(rules.now_ns, &head, &ByteQueue::new(), 0, 0, 0);
         }
         self.stage = Stage::Closed;
         self.free();

@@ -32,7 +32,7 @@ struct Link<'a> {
 }
 
 impl Wire for Link<'_> {
-    fn send(&mut self, head: &Head, data: &ByteQueue, offset: usize, len: usize, mss: usize) -> bool {
+    fn send(&mut self, _: u64, head: &Head, data: &ByteQueue, offset: usize, len: usize, mss: usize) -> bool {
         assert!(len <= mss.max(MSS), "longer than the peer takes");
         let mut bytes = std::vec![0; head.len() + len];
         head.write((1, 2), &mut bytes);
