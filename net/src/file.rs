@@ -1,6 +1,6 @@
 //! A socket as a file behind a descriptor.
 
-use crate::socket::{SendArguments, Socket};
+use crate::socket::Socket;
 use alloc::{format, string::String, sync::Arc};
 use core::any::Any;
 use fs::anonymous::{metadata_of, next_ino};
@@ -42,7 +42,7 @@ impl File for SocketFile {
         self.socket.read(sink, blocking)
     }
     fn write(&self, source: &mut dyn Source, blocking: Blocking) -> FsResult<usize> {
-        self.socket.send(source, SendArguments::default(), blocking)
+        self.socket.write(source, blocking)
     }
     fn metadata(&self) -> Metadata {
         metadata_of(self.ino, FileKind::Socket, 0o777)

@@ -216,6 +216,10 @@ pub trait Socket: Send + Sync + 'static {
     }
     /// Sends from `source`; how many bytes.
     fn send(&self, source: &mut dyn Source, arguments: SendArguments, blocking: Blocking) -> FsResult<usize>;
+    /// write(2): to the peer, with nothing beside; how many bytes.
+    fn write(&self, source: &mut dyn Source, blocking: Blocking) -> FsResult<usize> {
+        self.send(source, SendArguments::default(), blocking)
+    }
     /// Receives into `sink`.
     fn receive(&self, sink: &mut dyn Sink, flags: ReceiveFlags, blocking: Blocking) -> FsResult<Received>;
     /// read(2): only the bytes; how many.

@@ -29,6 +29,10 @@ fn fold(a: u64, b: u64) -> u64 {
 /// The hash of a connection: peers cannot foresee it, it is multiplied and folded with a key of this boot.
 pub fn hash_of(tuple: &Tuple) -> u64 {
     let [one, other] = key();
+    if let (Some(local), Some(remote)) = (tuple.local_ip.v4(), tuple.remote_ip.v4()) {
+        let ports = u64::from(tuple.local_port) << 16 | u64::from(tuple.remote_port);
+        return fold((u64::from(local) << 32 | u64::from(remote)) ^ one, ports ^ other);
+    }
     let halves = |ip: u128| fold(ip as u64 ^ one, (ip >> 64) as u64 ^ other);
     let ports = u64::from(tuple.local_port) << 16 | u64::from(tuple.remote_port);
     fold(halves(tuple.local_ip.0) ^ one, halves(tuple.remote_ip.0).rotate_left(17) ^ ports ^ other)

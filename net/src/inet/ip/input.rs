@@ -1,7 +1,7 @@
 //! What arrives. Every length and checksum is looked at before anything is believed; what is wrong is dropped.
 
 use super::fragment::{self, Part};
-use super::{ARP, IPV4, IPV6, Packet, membership, neighbour, send};
+use super::{ARP, IPV4, IPV6, Packet, membership, neighbour, send, usual};
 use crate::device::Device;
 use crate::inet::address::{Endpoint, Ip};
 use crate::inet::icmp::{self, ICMP, ICMP_V6};
@@ -35,6 +35,9 @@ pub(crate) fn is_tcp_v4(frame: &[u8]) -> bool {
 
 /// A frame of the device. `checked`: the transport's checksum is right.
 pub(crate) fn frame(device: &Device, frame: &[u8], checked: bool) {
+    if usual::take(device, frame, checked) {
+        return;
+    }
     let Some((ethernet, body)) = frame.split_at_checked(ETHERNET_HEADER_BYTES) else { return };
     let to: &[u8] = &ethernet[..6];
     if to[0] & 1 == 0 && to != device.info.mac {
@@ -63,7 +66,7 @@ pub(crate) fn frame(device: &Device, frame: &[u8], checked: bool) {
 }
 
 /// Whether a packet is meant for this machine, and comes from another. `to_group`: so is its frame.
-fn is_for_us(device: &Device, header: &Header, to_group: bool, payload: &[u8], is_part: bool) -> bool {
+pub(super) fn is_for_us(device: &Device, header: &Header, to_group: bool, payload: &[u8], is_part: bool) -> bool {
     let (from_us, to_us) = interface::are_own(header.from, header.to);
     // Own addresses are no sender's (RFC 1122, 3.2.1.3): the answers would go round within the machine. But another machine
     // that has one of them says so from it.

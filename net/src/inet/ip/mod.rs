@@ -7,6 +7,7 @@ pub(crate) mod input;
 pub(crate) mod membership;
 pub(crate) mod neighbour;
 pub(crate) mod path_mtu;
+mod usual;
 
 use super::address::Ip;
 use crate::device::{self, Device, device};

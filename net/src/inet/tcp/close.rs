@@ -148,6 +148,7 @@ impl TcpSocket {
         self.unlist(tuple, shared, false);
         let _gone = self.inbox.lock().clear();
         self.inbox_bytes.store(0, Ordering::Release);
+        self.over_network.store(false, Ordering::Release);
         self.wake(Readiness::WRITE | Readiness::HANGUP);
     }
 

@@ -118,6 +118,7 @@ impl TcpSocket {
             let way = Way::new(path, tuple, &self.settings);
             let tcb = Tcb::connect(first_number(&tuple), way.mss(&self.settings), hal::clock::now_ns());
             state.link = Link::Remote(Box::new(Remote::new(tcb, way)));
+            self.over_network.store(true, Ordering::Release);
         }
         self.this().act(Act::Look);
     }

@@ -3,7 +3,7 @@
 use super::engine::head::{ACK, Head, RST, SYN};
 use super::wire::{Act, refuse};
 use super::{Link, TcpSocket, opening, time_wait};
-use crate::inet::address::{Endpoint, Tuple};
+use crate::inet::address::{Endpoint, Ip, Tuple};
 use crate::inet::connections;
 use crate::inet::ip::input::Header;
 use crate::inet::ip::path_mtu;
@@ -13,18 +13,28 @@ use fs::FsError;
 /// A segment has arrived, its checksum right. `is_for_us` says whether this machine has the address that it is sent to, and not
 /// the sender's: asked only for segments of no connection, since those of one name addresses that were looked at when it was made.
 pub(crate) fn segment(header: &Header, bytes: &[u8], is_for_us: &dyn Fn() -> bool) {
+    if to_connection((header.from, header.to), bytes, is_for_us) || !is_for_us() {
+        return;
+    }
     let Some((from, to, head, payload)) = Head::parse(bytes) else { return };
     let tuple = Tuple { local_ip: header.to, remote_ip: header.from, local_port: to, remote_port: from };
-    let reset = match connections::find(&tuple) {
-        Some(socket) if socket.take_plain(&head, payload) => return,
-        Some(socket) => socket.act(Act::Segment(&head, payload)),
-        None if !is_for_us() => return,
-        None => of_no_connection(&tuple, &head, payload),
-    };
-    // A connection within the machine takes nothing from outside: whoever names its ends lies.
-    if reset && is_for_us() {
+    if of_no_connection(&tuple, &head, payload) {
         refuse((header.to, to), (header.from, from), &head, payload.len());
     }
+}
+
+/// As [`segment`], if it is of a connection that there is, or none at all; false: it is not, and nothing has happened.
+#[inline]
+pub(crate) fn to_connection((sender, receiver): (Ip, Ip), bytes: &[u8], is_for_us: impl Fn() -> bool) -> bool {
+    let Some((from, to, head, payload)) = Head::parse(bytes) else { return true };
+    let tuple = Tuple { local_ip: receiver, remote_ip: sender, local_port: to, remote_port: from };
+    let Some(socket) = connections::find(&tuple) else { return false };
+    let is_done = socket.take_plain(&head, payload);
+    // A connection within the machine takes nothing from outside: whoever names its ends lies.
+    if !is_done && socket.act(Act::Segment(&head, payload)) && is_for_us() {
+        refuse((receiver, to), (sender, from), &head, payload.len());
+    }
+    true
 }
 
 /// A segment for nobody who is connected. True: a reset is the answer.

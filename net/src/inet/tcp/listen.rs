@@ -243,6 +243,7 @@ impl TcpSocket {
             state.phase = Phase::Connected;
             (state.local, state.remote) = (local, remote);
             state.shared = Some(share);
+            child.over_network.store(matches!(link, Link::Remote(_)), Ordering::Release);
             state.link = link;
             state.listed = Some(tuple);
         }

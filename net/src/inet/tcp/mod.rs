@@ -118,7 +118,8 @@ pub struct TcpSocket {
     settings: Settings,
     pub(crate) state: SpinLock<State>,
     pub(crate) inbox: SpinLock<ByteQueue>,
-    /// Bytes in the inbox, and those that senders have reserved room for.
+    /// Within the machine: bytes in the inbox, and those that senders have reserved room for. Over the network: bytes that were
+    /// read since the peer was told.
     inbox_bytes: AtomicUsize,
     /// Held by whoever receives.
     reading: Mutex<()>,
@@ -127,6 +128,8 @@ pub struct TcpSocket {
     writable: WaitQueue,
     source: PollSource,
     listening: AtomicBool,
+    /// Its link is, or was, one over the network.
+    over_network: AtomicBool,
     /// A sender or poller found no room at the peer.
     starved: AtomicBool,
     closed: AtomicBool,
@@ -176,6 +179,7 @@ impl TcpSocket {
             writable: WaitQueue::new(),
             source: PollSource::new(),
             listening: AtomicBool::new(false),
+            over_network: AtomicBool::new(false),
             starved: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             deferred: AtomicBool::new(false),
@@ -303,7 +307,10 @@ impl Socket for TcpSocket {
         }
     }
     fn send(&self, source: &mut dyn Source, arguments: SendArguments, blocking: Blocking) -> FsResult<usize> {
-        self.send_bytes(source, arguments, self.options.send_patience(blocking))
+        self.send_bytes(source, arguments.urgent, self.options.send_patience(blocking))
+    }
+    fn write(&self, source: &mut dyn Source, blocking: Blocking) -> FsResult<usize> {
+        self.send_bytes(source, false, self.options.send_patience(blocking))
     }
     fn receive(&self, sink: &mut dyn Sink, flags: ReceiveFlags, blocking: Blocking) -> FsResult<Received> {
         let count = self.receive_bytes(sink, flags, self.options.receive_patience(blocking))?;

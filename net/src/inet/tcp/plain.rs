@@ -60,7 +60,7 @@ impl TcpSocket {
                 self.this().act(Act::Send(piece));
                 return;
             }
-            let rules = wire::rules(&self.options, &self.settings, &remote.way, remote.inbox.0);
+            let rules = wire::rules_of_sending(&self.options, &self.settings, &remote.way, remote.inbox.0);
             remote.tcb.queue.push(piece);
             remote.tcb.output(&rules, &mut remote.way);
             if remote.tcb.blocked {

@@ -5,7 +5,7 @@ use super::{Link, Phase, TcpSocket};
 use crate::device::HAS_NETWORK;
 use crate::inet::queue::{PIECE_MAX, Piece};
 use crate::options::Patience;
-use crate::socket::{ARRIVED, ReceiveFlags, SendArguments};
+use crate::socket::{ARRIVED, ReceiveFlags};
 use alloc::sync::Arc;
 use core::sync::atomic::{Ordering, fence};
 use fs::{FsError, FsResult, Readiness, Sink, Source};
@@ -22,16 +22,11 @@ const READ_STEP: usize = 16 << 10;
 
 impl TcpSocket {
     /// send(2): waits until all is taken; what was taken before an error counts.
-    pub(super) fn send_bytes(
-        &self,
-        source: &mut dyn Source,
-        arguments: SendArguments,
-        patience: Patience,
-    ) -> FsResult<usize> {
+    pub(super) fn send_bytes(&self, source: &mut dyn Source, urgent: bool, patience: Patience) -> FsResult<usize> {
         let want = source.remaining();
         let mut done = 0;
         loop {
-            match self.send_piece(source, &arguments, patience) {
+            match self.send_piece(source, want.saturating_sub(done), urgent, patience) {
                 Ok(count) => done += count,
                 Err(error) if done == 0 => return Err(error),
                 Err(_) => break,
@@ -43,8 +38,10 @@ impl TcpSocket {
         Ok(done)
     }
 
-    fn send_piece(&self, source: &mut dyn Source, arguments: &SendArguments, patience: Patience) -> FsResult<usize> {
-        let want = source.remaining().min(PIECE_MAX);
+    /// Sends up to `want` bytes, the next piece.
+    #[inline]
+    fn send_piece(&self, source: &mut dyn Source, want: usize, urgent: bool, patience: Patience) -> FsResult<usize> {
+        let want = want.min(PIECE_MAX);
         let mut outlet = Outlet::Gone;
         let granted = patience.wait(&self.writable, || self.reserve(want, &mut outlet))??;
         let peer = match outlet {
@@ -68,7 +65,7 @@ impl TcpSocket {
             peer.inbox_bytes.fetch_sub(granted - used, Ordering::AcqRel);
         }
         let piece = filled?;
-        let urgent = arguments.urgent && source.remaining() == 0;
+        let urgent = urgent && source.remaining() == 0;
         self.hand_over(&peer, piece, urgent);
         Ok(used)
     }
@@ -247,23 +244,11 @@ impl TcpSocket {
     /// Moves what is there; 0 if nothing is. The pieces are copied with no spin lock held.
     fn move_bytes(&self, sink: &mut dyn Sink, peek: bool) -> FsResult<usize> {
         let _turn = self.reading.lock();
+        if peek {
+            return self.peek_bytes(sink);
+        }
         let mut done = 0;
-        let mut skip = 0;
-        while sink.remaining() > 0 {
-            if peek {
-                let mut block = [0; 512];
-                let count = self.inbox.lock().peek(skip, &mut block);
-                if count == 0 {
-                    break;
-                }
-                let put = sink.put(&block[..count]);
-                match put {
-                    Ok(count) => (skip, done) = (skip + count, done + count),
-                    Err(error) if done == 0 => return Err(error),
-                    Err(_) => break,
-                }
-                continue;
-            }
+        loop {
             let (piece, more) = {
                 let mut inbox = self.inbox.lock();
                 (inbox.pop(), inbox.len() > 0)
@@ -286,29 +271,42 @@ impl TcpSocket {
                 Err(_) => break,
             }
         }
-        if !peek && done > 0 {
+        if done > 0 {
             self.made_room(done);
+        }
+        Ok(done)
+    }
+
+    /// Copies what is there and leaves it there.
+    fn peek_bytes(&self, sink: &mut dyn Sink) -> FsResult<usize> {
+        let mut done = 0;
+        while sink.remaining() > 0 {
+            let mut block = [0; 512];
+            let count = self.inbox.lock().peek(done, &mut block);
+            if count == 0 {
+                break;
+            }
+            match sink.put(&block[..count]) {
+                Ok(count) => done += count,
+                Err(error) if done == 0 => return Err(error),
+                Err(_) => break,
+            }
         }
         Ok(done)
     }
 
     /// After bytes were received: a sender that waits for room goes on.
     fn made_room(&self, count: usize) {
-        let (remote, local) = match &self.state.lock().link {
-            Link::Remote(_) => (HAS_NETWORK, false),
-            Link::Local(_) => (false, true),
-            // Over: nobody waits for room.
-            Link::None | Link::Over => (false, false),
-        };
-        if remote {
-            // Here the sum is of what was read since the peer was told.
+        if HAS_NETWORK && self.over_network.load(Ordering::Acquire) {
             let read = self.inbox_bytes.fetch_add(count, Ordering::AcqRel) + count;
             if read >= READ_STEP.min(self.options.receive_buffer() as usize / 4) {
                 self.inbox_bytes.store(0, Ordering::Release);
                 self.this().act(Act::Look);
             }
+            return;
         }
-        if !local {
+        // Else nobody waits for room.
+        if !matches!(self.state.lock().link, Link::Local(_)) {
             return;
         }
         let used = self.inbox_bytes.fetch_sub(count, Ordering::SeqCst) - count;

@@ -113,6 +113,21 @@ fn cut_max(tuple: &Tuple) -> usize {
     if cuts { device.info.max_transmit_bytes.saturating_sub(120) } else { 0 }
 }
 
+/// What counts when something is sent: not how long the peer may be silent.
+#[inline]
+pub(super) fn rules_of_sending(options: &Options, settings: &Settings, way: &Way, unread: usize) -> Rules {
+    Rules {
+        now_ns: hal::clock::now_ns(),
+        no_delay: settings.is_on(Setting::NoDelay),
+        cork: settings.is_on(Setting::Cork),
+        unread,
+        receive_limit: if options.sizes_are_set() { options.receive_buffer() as usize } else { 0 },
+        cut_max: way.cut_max as usize,
+        pressure: memory::pressure(),
+        ..Rules::default()
+    }
+}
+
 pub(crate) fn rules(options: &Options, settings: &Settings, way: &Way, unread: usize) -> Rules {
     const SECOND: u64 = 1_000_000_000;
     let number = |setting| settings.get(setting).max(0) as u64;
@@ -122,17 +137,8 @@ pub(crate) fn rules(options: &Options, settings: &Settings, way: &Way, unread: u
     } else {
         (0, 0, 0)
     };
-    Rules {
-        now_ns: hal::clock::now_ns(),
-        no_delay: settings.is_on(Setting::NoDelay),
-        cork: settings.is_on(Setting::Cork),
-        unread,
-        keep,
-        user_timeout_ns: number(Setting::UserTimeout) * 1_000_000,
-        receive_limit: if options.sizes_are_set() { options.receive_buffer() as usize } else { 0 },
-        cut_max: way.cut_max as usize,
-        pressure: memory::pressure(),
-    }
+    let user_timeout_ns = number(Setting::UserTimeout) * 1_000_000;
+    Rules { keep, user_timeout_ns, ..rules_of_sending(options, settings, way, unread) }
 }
 
 /// What to do to a connection.

@@ -101,7 +101,7 @@ impl Head {
         len + if self.sack_count > 0 { 4 + 8 * self.sack_count } else { 0 }
     }
 
-    /// Writes the header, checksum zero, to the front of `out`, which has [`Self::len`] bytes.
+    /// Writes the header, checksum zero, to `out`, which has [`Self::len`] bytes.
     #[inline]
     pub(crate) fn write(&self, ports: (u16, u16), out: &mut [u8]) {
         let words = out.len() as u8 / 4;

@@ -35,7 +35,7 @@ impl Wire for Link<'_> {
     fn send(&mut self, _: u64, head: &Head, data: &ByteQueue, offset: usize, len: usize, mss: usize) -> bool {
         assert!(len <= mss.max(MSS), "longer than the peer takes");
         let mut bytes = std::vec![0; head.len() + len];
-        head.write((1, 2), &mut bytes);
+        head.write((1, 2), &mut bytes[..head.len()]);
         assert_eq!(data.peek(offset, &mut bytes[head.len()..]), len, "bytes that are not there");
         if self.random.one_in(self.lose) {
             return true;
