@@ -13,7 +13,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use hal::hil::nic::TransmitOffload;
-use hal::hil::{Nic, NicEvents, NicInfo, ReceivedFrame, TransmitBuffer};
+use hal::hil::{Nic, NicEvents, NicInfo, ReceivedFrame};
 use hal::sync::{Once, SpinLock};
 use sched::timer::{Timer, TimerOwner};
 use sched::{Interruptible, WaitQueue};
@@ -257,22 +257,18 @@ fn take_bytes(device: &Device, bytes: &[u8], is_checked: bool) {
 
 /// Sends a frame that is made already; false if there is no room.
 pub(crate) fn send_whole(device: &Device, frame: &[u8]) -> bool {
-    let Some(mut buffer) = buffer(device, frame.len()) else { return false };
-    buffer.copy_from_slice(frame);
-    send(device, buffer, TransmitOffload::default());
-    true
+    send(device, frame.len(), &mut |place| {
+        place.copy_from_slice(frame);
+        TransmitOffload::default()
+    })
 }
 
-/// Memory for a frame of `len_bytes`, in this vCPU's queue: a device sends a connection's frames to the queue that its own came
-/// from (virtio 1.2, 5.1.6.5.5), so it stays with the vCPU that serves it. `None` if there is no room.
-pub(crate) fn buffer(device: &Device, len_bytes: usize) -> Option<TransmitBuffer> {
+/// Sends a frame of `len_bytes` that `fill` writes, in this vCPU's queue: a device sends a connection's frames to the queue that
+/// its own came from (virtio 1.2, 5.1.6.5.5), so it stays with the vCPU that serves it. False if there is no room.
+#[inline]
+pub(crate) fn send(device: &Device, len_bytes: usize, fill: &mut dyn FnMut(&mut [u8]) -> TransmitOffload) -> bool {
     let queue = if device.info.queues > 1 { hal::cpu::id() % device.info.queues } else { 0 };
-    device.nic.transmit_buffer(queue, len_bytes)
-}
-
-/// Sends such a buffer.
-pub(crate) fn send(device: &Device, buffer: TransmitBuffer, offload: TransmitOffload) {
-    device.nic.transmit_now(buffer, offload);
+    device.nic.send(queue, len_bytes, fill)
 }
 
 /// Makes a configuration the interface's.

@@ -159,11 +159,10 @@ pub trait Nic: Send + Sync {
     /// Tells the device of all that was queued, if it wants to be told.
     fn kick(&self, queue: usize);
 
-    /// [`Nic::transmit`] of one frame and [`Nic::kick`] in one.
-    fn transmit_now(&self, buffer: TransmitBuffer, offload: TransmitOffload) {
-        let queue = buffer.queue();
-        self.transmit(buffer, offload);
-        self.kick(queue);
+    /// Sends one frame of `len_bytes` at once. `fill` writes it, perhaps with interrupts off and the queue locked: it must not
+    /// send. False, without a call of it, where [`Nic::transmit_buffer`] has no buffer.
+    fn send(&'static self, queue: usize, len_bytes: usize, fill: &mut dyn FnMut(&mut [u8]) -> TransmitOffload) -> bool {
+        send_by_buffer(self, queue, len_bytes, fill)
     }
 
     /// Whether a cable is in.
@@ -171,4 +170,18 @@ pub trait Nic: Send + Sync {
 
     /// What it has moved.
     fn statistics(&self) -> NicStatistics;
+}
+
+/// [`Nic::send`] by way of a buffer: no lock is held while the frame is written.
+pub fn send_by_buffer<N: Nic + ?Sized>(
+    nic: &'static N,
+    queue: usize,
+    len_bytes: usize,
+    fill: &mut dyn FnMut(&mut [u8]) -> TransmitOffload,
+) -> bool {
+    let Some(mut buffer) = nic.transmit_buffer(queue, len_bytes) else { return false };
+    let offload = fill(&mut buffer);
+    nic.transmit(buffer, offload);
+    nic.kick(queue);
+    true
 }

@@ -139,17 +139,15 @@ pub(crate) fn send_by(
         wait_for_hop(device, path, packet, &mut fill);
         return true;
     };
-    let Some(mut buffer) = device::buffer(device, len) else { return false };
-    let offload = match (hop.front(packet, device.info.mac), buffer.split_first_chunk_mut()) {
+    let front = hop.front(packet, device.info.mac);
+    device::send(device, len, &mut |frame| match (front, frame.split_first_chunk_mut()) {
         (Some(front), Some((head, body))) => {
             let pseudo = front.write(packet.len, head);
             fill(body);
             finish(device, packet, (head.len(), pseudo), body)
         }
-        _ => build(device, mac, packet, &mut buffer, &mut fill),
-    };
-    device::send(device, buffer, offload);
-    true
+        _ => build(device, mac, packet, frame, &mut fill),
+    })
 }
 
 /// The packet waits until its next hop is known.

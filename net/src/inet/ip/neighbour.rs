@@ -164,10 +164,10 @@ pub(super) fn wait_for(device: &Device, path: &Path, frame: Vec<u8>, offload: Tr
 
 fn send_waiting(device: &Device, mac: [u8; 6], mut frame: Vec<u8>, offload: TransmitOffload) {
     frame[..6].copy_from_slice(&mac);
-    if let Some(mut buffer) = device::buffer(device, frame.len()) {
-        buffer.copy_from_slice(&frame);
-        device::send(device, buffer, offload);
-    }
+    device::send(device, frame.len(), &mut |place| {
+        place.copy_from_slice(&frame);
+        offload
+    });
 }
 
 /// Neighbours that are known or asked for.
@@ -254,16 +254,16 @@ fn discovery_to(device: &Device, message: Message, mac: [u8; 6], ends: (Ip, Ip),
         cut: None,
         part: None,
     };
-    let Some(mut frame) = device::buffer(device, ETHERNET_HEADER_BYTES + 40 + 32) else { return };
-    let offload = build(device, mac, &packet, &mut frame, &mut |body| {
+    let mut fill = |body: &mut [u8]| {
         body.fill(0);
         body[0] = kind;
         body[4] = flags;
         body[8..24].copy_from_slice(&target.bytes());
         body[24..26].copy_from_slice(&[option, 1]);
         body[26..32].copy_from_slice(&value);
-    });
-    device::send(device, frame, offload);
+    };
+    let len = ETHERNET_HEADER_BYTES + 40 + 32;
+    device::send(device, len, &mut |frame| build(device, mac, &packet, frame, &mut fill));
 }
 
 fn mac_of(bytes: &[u8]) -> [u8; 6] {

@@ -23,7 +23,7 @@ use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, Ordering};
 use hal::hil::frame::FrameMemory;
-use hal::hil::nic::{ETHERNET_HEADER_BYTES, NicStatistics, Offloads, TransmitOffload};
+use hal::hil::nic::{ETHERNET_HEADER_BYTES, NicStatistics, Offloads, TransmitOffload, send_by_buffer};
 use hal::hil::{self, Nic, NicError, NicEvents, NicInfo, ReceivedFrame, TransmitBuffer};
 use hal::sync::{Once, SpinLock};
 use header::HEADER_BYTES;
@@ -358,18 +358,21 @@ impl Nic for NetDevice {
         }
     }
 
-    fn transmit_now(&self, buffer: TransmitBuffer, offload: TransmitOffload) {
-        let (queue, slot, len_bytes) = buffer.into_parts();
-        if let (Some(pair), Some(running)) = (self.pair(queue.into()), self.running.get()) {
-            let mut transmit = pair.transmit.lock();
-            let result = transmit.send(slot, len_bytes, offload);
-            let must_ring = transmit.needs_notify();
-            drop(transmit);
-            running.checked(result);
-            if must_ring {
-                pair.transmit_bell.ring();
-            }
+    fn send(&'static self, queue: usize, len_bytes: usize, fill: &mut dyn FnMut(&mut [u8]) -> TransmitOffload) -> bool {
+        let Some(running) = self.running.get() else { return false };
+        let Some(pair) = running.pairs.get(queue) else { return false };
+        if len_bytes > transmit::SHORT_BYTES {
+            return send_by_buffer(self, queue, len_bytes, fill);
         }
+        let mut transmit = pair.transmit.lock();
+        let result = transmit.send_filled(len_bytes, fill);
+        let must_ring = transmit.needs_notify();
+        drop(transmit);
+        let was_room = running.checked(result);
+        if must_ring {
+            pair.transmit_bell.ring();
+        }
+        was_room
     }
 
     fn link_is_up(&self) -> bool {

@@ -210,10 +210,12 @@ fn frames_are_sent_with_what_is_asked_of_the_device() {
     for impossible in [0, transmit::LARGE_BYTES - HEADER_BYTES + 1, usize::MAX] {
         assert!(machine.device.transmit_buffer(0, impossible).is_none());
     }
-    let mut alone = machine.device.transmit_buffer(0, 70).expect("room");
-    alone.copy_from_slice(&numbered(70));
-    machine.device.transmit_now(alone, TransmitOffload::default());
-    assert_eq!(machine.sent(), [([0; 7], numbered(70))]);
+    let is_sent = machine.device.send(0, 70, &mut |frame| {
+        frame.copy_from_slice(&numbered(70));
+        TransmitOffload { checksum: Some(checksum), segmentation: None }
+    });
+    assert!(is_sent);
+    assert_eq!(machine.sent(), [([1, 0, 0, 0, 54, 16, 0], numbered(70))]);
     let statistics = machine.device.statistics();
     assert_eq!((statistics.transmit_frames, statistics.transmit_bytes), (3, 65_130));
 }

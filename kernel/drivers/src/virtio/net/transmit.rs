@@ -17,6 +17,8 @@ pub(super) const RING: u16 = 128;
 pub(super) const LARGE_BYTES: usize = 64 << 10;
 const LARGE_SLOTS: usize = 16;
 const SMALL_BYTES: usize = 2048;
+/// Longer frames are not written while the queue is locked.
+pub(super) const SHORT_BYTES: usize = 2048;
 
 pub(super) struct Transmit {
     queue: VirtQueue,
@@ -124,6 +126,19 @@ impl Transmit {
         self.bytes += u64::from(len_bytes);
         // There is a descriptor for every slot.
         self.queue.add_one(&buffer, slot)
+    }
+
+    /// Queues a frame that `fill` writes; whether there was room.
+    pub(super) fn send_filled(
+        &mut self,
+        len_bytes: usize,
+        fill: &mut dyn FnMut(&mut [u8]) -> TransmitOffload,
+    ) -> Result<bool, QueueError> {
+        let Some((slot, start)) = self.buffer(len_bytes)? else { return Ok(false) };
+        // SAFETY: the slot is free, so nobody else's, its memory was cleared once, and it has room for so many bytes.
+        let offload = fill(unsafe { core::slice::from_raw_parts_mut(start.as_ptr(), len_bytes) });
+        self.send(slot, len_bytes as u32, offload)?;
+        Ok(true)
     }
 
     pub(super) fn needs_notify(&mut self) -> bool {
