@@ -6,6 +6,7 @@ use super::engine::head::Head;
 use super::memory::{self, Pressure};
 use super::wire::{self, Act};
 use super::{Link, TcpSocket, timer};
+use crate::device::HAS_NETWORK;
 use crate::inet::queue::Piece;
 use crate::socket::ARRIVED;
 use core::sync::atomic::Ordering;
@@ -17,7 +18,7 @@ const FEW: usize = 2048;
 impl TcpSocket {
     /// Takes a segment in if it is as expected (`engine/plain.rs`); false: it is not, and nothing has happened.
     pub(super) fn take_plain(&self, head: &Head, payload: &[u8]) -> bool {
-        if payload.len() > FEW || memory::pressure() != Pressure::None {
+        if !HAS_NETWORK || payload.len() > FEW || memory::pressure() != Pressure::None {
             return false;
         }
         let mut what = Readiness::empty();
@@ -52,6 +53,9 @@ impl TcpSocket {
 
     /// Sends a piece, for which there is room.
     pub(super) fn send_over_network(&self, piece: Piece) {
+        if !HAS_NETWORK {
+            return;
+        }
         let deadline = {
             let mut state = self.state.lock();
             let Link::Remote(remote) = &mut state.link else { return };
