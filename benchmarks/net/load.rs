@@ -92,6 +92,19 @@ impl Clients {
         Ok(())
     }
 
+    /// How long each request took, milliseconds, one after another on the first connection.
+    pub fn times_ms(&mut self, during: Duration) -> Result<Vec<f64>> {
+        let stream = self.first()?;
+        let (end, mut times) = (Instant::now() + during, Vec::new());
+        while Instant::now() < end {
+            let sent = Instant::now();
+            stream.write_all(REQUEST)?;
+            answer(stream)?;
+            times.push(sent.elapsed().as_secs_f64() * 1e3);
+        }
+        Ok(times)
+    }
+
     /// Bytes a second of a body of `bytes` that the server sends.
     pub fn receive(&mut self, bytes: u64) -> Result<f64> {
         let stream = self.first()?;

@@ -159,6 +159,10 @@ fn measure(options: &Options) -> Result<bool> {
                 rows.push(row(&samples, &format!("rate_{connections}"), &rate, Bar::AtLeast(bar)));
                 let p99 = format!("{text}, 99th percentile, ms");
                 rows.push(row(&samples, &format!("p99_{connections}"), &p99, Bar::Ratio(0.7)));
+                if connections == 1 {
+                    let p99 = format!("{text}, 99th percentile as a client sees it, ms");
+                    rows.push(row(&samples, "seen_p99_1", &p99, Bar::Ratio(0.7)));
+                }
             }
         }
     }

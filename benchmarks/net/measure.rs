@@ -23,9 +23,13 @@ const QUIET_RATIO: f64 = 1.05;
 const QUIET_WITHIN: usize = 25;
 
 /// Runs of each load before it counts, and their seconds: another number of connections is another path through the server, which Java
-/// compiles anew, and so is what happens when connections begin and end, for which compiled code is thrown away at first.
+/// compiles anew, and so is what happens when connections begin and end, for which compiled code is thrown away at first. As many,
+/// from the least to the most, as it takes until the 99th percentile and the rate of so many in a row differ by so little.
 const WRK_SETTLES: usize = 5;
+const WRK_SETTLES_MAX: usize = 24;
 const WRK_SETTLE_S: u32 = 5;
+const WRK_QUIET: usize = 3;
+const WRK_QUIET_RATIO: f64 = 1.3;
 
 /// A server: its class, and its name for the report.
 pub struct Server {
@@ -257,14 +261,33 @@ fn wrk_once(systems: &Systems, side: Side, server: &Server, way: Way<'_>, second
     ask(16, server.warm_up_s)?;
     let mut samples = Samples::new();
     for connections in crate::CONNECTIONS {
-        for _ in 0..WRK_SETTLES {
-            ask(connections, WRK_SETTLE_S)?;
+        let mut before = Vec::new();
+        while before.len() < WRK_SETTLES || !is_settled(&before) && before.len() < WRK_SETTLES_MAX {
+            before.push(ask(connections, WRK_SETTLE_S)?);
         }
         let (rate, p99) = ask(connections, seconds)?;
+        eprintln!("net: {connections} connections: before {before:?}, counted {:?}", (rate, p99));
         samples.insert(format!("rate_{connections}"), vec![rate]);
         samples.insert(format!("p99_{connections}"), vec![p99]);
+        if connections == 1 {
+            // wrk adds requests that it would have sent while one took long: a faster server has more of them.
+            let mut client = Clients::connect(&door, 1)?;
+            let times = client.times_ms(Duration::from_secs(seconds.into()))?;
+            samples.insert("seen_p99_1".into(), vec![guest::stats::quantile(&times, 0.99)]);
+        }
     }
     Ok(samples)
+}
+
+/// Whether the last runs' rates and 99th percentiles are near each other.
+fn is_settled(runs: &[(f64, f64)]) -> bool {
+    let last = &runs[runs.len().saturating_sub(WRK_QUIET)..];
+    let is_near = |value: fn(&(f64, f64)) -> f64| {
+        let most = last.iter().map(value).fold(f64::MIN, f64::max);
+        let least = last.iter().map(value).fold(f64::MAX, f64::min);
+        most <= least * WRK_QUIET_RATIO
+    };
+    last.len() == WRK_QUIET && is_near(|run| run.0) && is_near(|run| run.1)
 }
 
 /// Requests a second and the 99th percentile in milliseconds, from wrk's report.
@@ -324,7 +347,15 @@ pub fn transfer_count(systems: &Systems, side: Side, server: &Server, way: Way<'
 
 #[cfg(test)]
 mod tests {
-    use super::wrk_figures;
+    use super::{is_settled, wrk_figures};
+
+    #[test]
+    fn runs_have_settled_when_the_last_three_are_near() {
+        assert!(!is_settled(&[(100.0, 5.0), (100.0, 5.0)]));
+        assert!(is_settled(&[(10.0, 50.0), (100.0, 5.0), (110.0, 5.5), (90.0, 6.0)]));
+        assert!(!is_settled(&[(100.0, 5.0), (110.0, 5.5), (60.0, 6.0)]));
+        assert!(!is_settled(&[(100.0, 5.0), (110.0, 8.0), (100.0, 6.0)]));
+    }
 
     #[test]
     fn reports_of_wrk_are_read() {

@@ -43,7 +43,8 @@ impl Ip {
     }
     /// Whether it is an IPv4 address.
     pub const fn is_v4(self) -> bool {
-        self.0 >> 32 == MAPPED >> 32
+        // In halves: the processor has no compare of 128 bits.
+        (self.0 >> 64) as u64 == 0 && self.0 as u64 >> 32 == (MAPPED >> 32) as u64
     }
     /// `::` or `0.0.0.0`.
     pub const fn is_any(self) -> bool {

@@ -225,7 +225,17 @@ impl ByteQueue {
         }
     }
     /// Drops bytes at the front.
-    pub fn discard(&mut self, mut count: usize) {
+    #[inline]
+    pub fn discard(&mut self, count: usize) {
+        if count >= self.len && self.behind.is_empty() {
+            (self.len, self.held) = (0, 0);
+            drop(core::mem::take(&mut self.front));
+        } else {
+            self.discard_some(count);
+        }
+    }
+
+    fn discard_some(&mut self, mut count: usize) {
         while count > 0 && self.front.bytes.capacity() > 0 {
             let here = self.front.rest().len().min(count);
             self.front.advance(here);
