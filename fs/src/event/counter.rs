@@ -80,6 +80,7 @@ impl File for EventFd {
         };
         self.writable.wake_all();
         self.source.notify(Readiness::WRITE);
+        self.source.drained(|| self.value.load(Ordering::SeqCst) == 0);
         sink.put(&value.to_ne_bytes())
     }
     fn write(&self, source: &mut dyn Source, blocking: Blocking) -> FsResult<usize> {

@@ -100,7 +100,8 @@ impl ReadyList {
     /// The first item, off the list: an event from here on puts it there again.
     fn take(&self) -> Option<Arc<Item>> {
         let item = self.change(VecDeque::pop_front)?;
-        item.queued.store(false, Ordering::Release);
+        // With the swap of who finds it queued: that one's news are seen after this.
+        item.queued.swap(false, Ordering::AcqRel);
         Some(item)
     }
 }
@@ -115,6 +116,8 @@ struct Item {
     data: AtomicU64,
     exclusive: bool,
     queued: AtomicBool,
+    /// A reader has left nothing since the last event.
+    drained: AtomicBool,
     /// The item was deleted: it must not be reported any more.
     dead: AtomicBool,
 }
@@ -122,6 +125,8 @@ struct Item {
 /// Beside the [`Readiness`] bits of [`Item::wanted`].
 const EDGE: u32 = 1 << 30;
 const ONE_SHOT: u32 = 1 << 31;
+/// Who wants these has to ask an object that is drained, too.
+const ASKED: u32 = Readiness::WRITE.union(Readiness::PRIORITY).bits();
 
 /// What [`Item::wanted`] says of `interest`.
 fn wanted(interest: &EpollInterest) -> u32 {
@@ -152,7 +157,9 @@ impl Item {
 
     /// What the object is ready for, of what is `wanted`; None when that is nothing.
     fn ready(&self, wanted: u32) -> Option<Readiness> {
-        if wanted == 0 || self.dead.load(Ordering::Acquire) {
+        // Most items are on the list because they were reported, and what they were reported for has been read since.
+        let is_drained = wanted & ASKED == 0 && self.drained.load(Ordering::Acquire);
+        if wanted == 0 || is_drained || self.dead.load(Ordering::Acquire) {
             return None;
         }
         let ready = self.file.upgrade()?.file().poll() & Self::events(wanted);
@@ -163,6 +170,7 @@ impl Item {
 /// Hangs on the object's source.
 impl PollWatcher for Item {
     fn notify(&self, what: Readiness) -> bool {
+        self.drained.store(false, Ordering::Relaxed);
         if !what.intersects(Self::events(self.wanted.load(Ordering::Acquire))) {
             return false;
         }
@@ -170,6 +178,9 @@ impl PollWatcher for Item {
         let woke = self.core.waiters.wake_one();
         self.core.source.notify(Readiness::READ);
         woke
+    }
+    fn drained(&self) {
+        self.drained.store(true, Ordering::Relaxed);
     }
     fn exclusive(&self) -> bool {
         self.exclusive
@@ -218,6 +229,7 @@ impl Epoll {
             data: AtomicU64::new(interest.data),
             exclusive: interest.mode.exclusive,
             queued: AtomicBool::new(false),
+            drained: AtomicBool::new(false),
             dead: AtomicBool::new(false),
         });
         let watcher: Arc<dyn PollWatcher> = item.clone();

@@ -3,7 +3,7 @@
 use crate::{FsError, FsResult};
 use alloc::{sync::Arc, vec::Vec};
 use bitflags::bitflags;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use hal::sync::SpinLock;
 
 bitflags! {
@@ -37,6 +37,8 @@ pub trait PollWatcher: Send + Sync {
     /// `what` may have become ready. Called with interrupts off and the source's lock held: only wake and enqueue.
     /// True when an exclusive watcher took the event, so that no other exclusive one need hear it.
     fn notify(&self, what: Readiness) -> bool;
+    /// The object can't be read any more, and nothing else is the matter with it. Called as [`Self::notify`] is, which takes it back.
+    fn drained(&self) {}
     /// Whether one exclusive watcher is enough (EPOLLEXCLUSIVE).
     fn exclusive(&self) -> bool {
         false
@@ -46,17 +48,25 @@ pub trait PollWatcher: Send + Sync {
 /// The list of watchers of one object. Embedded in the object; `notify` costs one load while nobody watches.
 pub struct PollSource {
     count: AtomicUsize,
+    /// What there ever was to tell, beside that bytes come and go.
+    ends: AtomicU32,
     watchers: SpinLock<Vec<Arc<dyn PollWatcher>>>,
 }
+
+/// What comes and goes.
+const FLOWS: Readiness = Readiness::READ.union(Readiness::WRITE).union(Readiness::PRIORITY);
 
 impl PollSource {
     /// Nobody watches.
     pub const fn new() -> Self {
-        Self { count: AtomicUsize::new(0), watchers: SpinLock::new(Vec::new()) }
+        Self { count: AtomicUsize::new(0), ends: AtomicU32::new(0), watchers: SpinLock::new(Vec::new()) }
     }
 
     /// Tells the watchers. May be called in interrupt context and under spin locks. Change the object's state first.
     pub fn notify(&self, what: Readiness) {
+        if !FLOWS.contains(what) {
+            self.ends.fetch_or(what.bits(), Ordering::Relaxed);
+        }
         core::sync::atomic::fence(Ordering::SeqCst);
         if self.count.load(Ordering::Relaxed) == 0 {
             return;
@@ -68,6 +78,20 @@ impl PollSource {
                 taken = taken || watcher.notify(what);
             } else {
                 watcher.notify(what);
+            }
+        }
+    }
+
+    /// A reader has left nothing: watchers need not ask before they are told again. `is_empty` says whether that still holds;
+    /// who makes the object readable notifies after it is so. The end of an object stays readable: it is never drained then.
+    pub fn drained(&self, is_empty: impl FnOnce() -> bool) {
+        if self.count.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let watchers = self.watchers.lock();
+        if self.ends.load(Ordering::Relaxed) & !FLOWS.bits() == 0 && is_empty() {
+            for watcher in watchers.iter() {
+                watcher.drained();
             }
         }
     }

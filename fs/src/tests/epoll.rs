@@ -1,10 +1,14 @@
 use super::support::{RW, open, read, tmp_namespace, write};
+use crate::anonymous::metadata;
 use crate::pipe::pipe;
 use crate::{
-    Epoll, EpollEvent, EpollInterest, EpollMode, EventFd, File, FsError, OpenFile, OpenFlags, PollRequest, Readiness,
-    StatusFlags, poll,
+    Epoll, EpollEvent, EpollInterest, EpollMode, EventFd, File, FsError, Metadata, OpenFile, OpenFlags, PollRequest,
+    PollSource, Readiness, StatusFlags, poll,
 };
+use std::any::Any;
+use std::string::String;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -203,4 +207,120 @@ fn poll_waits_for_the_first_of_several() {
     thread::sleep(Duration::from_millis(20));
     write(&writer, b"x").expect("room");
     assert_eq!(waiting.join().expect("no panic"), (Ok(1), Readiness::READ));
+}
+
+/// An object that counts how often it is asked what it is ready for.
+#[derive(Default)]
+struct Asked {
+    source: PollSource,
+    ready: AtomicU32,
+    asked: AtomicUsize,
+}
+
+impl Asked {
+    /// How often it was asked since the last call.
+    fn asked(&self) -> usize {
+        self.asked.swap(0, Ordering::Relaxed)
+    }
+    /// Becomes ready for `what`.
+    fn become_ready(&self, what: Readiness) {
+        self.ready.fetch_or(what.bits(), Ordering::Relaxed);
+        self.source.notify(what);
+    }
+    /// All is read.
+    fn drain(&self) {
+        self.ready.fetch_and(!Readiness::READ.bits(), Ordering::Relaxed);
+        self.source.drained(|| self.ready.load(Ordering::Relaxed) & Readiness::READ.bits() == 0);
+    }
+}
+
+impl File for Asked {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+    fn metadata(&self) -> Metadata {
+        metadata(1)
+    }
+    fn poll(&self) -> Readiness {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        Readiness::from_bits_truncate(self.ready.load(Ordering::Relaxed))
+    }
+    fn wait_source(&self) -> Option<&PollSource> {
+        Some(&self.source)
+    }
+    fn label(&self) -> String {
+        String::from("asked")
+    }
+}
+
+#[test]
+fn drained_objects_are_not_asked_but_their_ends_are_seen() {
+    let object = Arc::new(Asked::default());
+    let file = OpenFile::anonymous(object.clone(), StatusFlags::READ);
+    let epoll = Epoll::new();
+    epoll.add(1, &file, interest(Readiness::READ, 1, LEVEL)).expect("new");
+    object.asked();
+    for _ in 0..3 {
+        object.become_ready(Readiness::READ);
+        assert_eq!((wait(&epoll, 9).len(), wait(&epoll, 9).len(), object.asked()), (1, 1, 2));
+        object.drain();
+        assert_eq!((wait(&epoll, 9).len(), object.asked()), (0, 0), "it is known to be empty");
+    }
+    // Who made it readable again was quicker than the reader that says that it is empty.
+    object.become_ready(Readiness::READ);
+    object.source.drained(|| false);
+    assert_eq!(wait(&epoll, 9).len(), 1);
+
+    // Who wants to write has to ask.
+    epoll.modify(1, &file, interest(Readiness::READ | Readiness::WRITE, 1, LEVEL)).expect("there");
+    object.become_ready(Readiness::WRITE);
+    object.drain();
+    assert_eq!(wait(&epoll, 9), [(Readiness::WRITE, 1)]);
+    epoll.modify(1, &file, interest(Readiness::READ, 1, LEVEL)).expect("there");
+    assert_eq!(wait(&epoll, 9).len(), 0);
+
+    // An end stays, whatever was read before or is said after.
+    object.become_ready(Readiness::READ | Readiness::READ_HANGUP);
+    object.source.drained(|| true);
+    assert_eq!(wait(&epoll, 9), [(Readiness::READ, 1)]);
+    assert_eq!(wait(&epoll, 9), [(Readiness::READ, 1)]);
+}
+
+#[test]
+fn no_event_is_lost_between_a_reader_and_a_writer() {
+    const ROUNDS: u64 = 50_000;
+    let counter = EventFd::open(0, CounterAll, StatusFlags::NONBLOCK);
+    let epoll = Epoll::new();
+    epoll.add(1, &counter, interest(Readiness::READ, 1, LEVEL)).expect("new");
+    let seen = Arc::new(AtomicUsize::new(0));
+    let writer = {
+        let (counter, seen) = (counter.clone(), seen.clone());
+        thread::spawn(move || {
+            let mut written = 0;
+            // The last write of each round may come while the one before is read; nothing comes after it until it was seen.
+            for round in 0..ROUNDS {
+                for number in 0..2 {
+                    write(&counter, &1_u64.to_ne_bytes()).expect("room");
+                    for _ in 0..round % 64 * number {
+                        core::hint::spin_loop();
+                    }
+                }
+                written += 2;
+                while seen.load(Ordering::Acquire) < written {
+                    thread::yield_now();
+                }
+            }
+        })
+    };
+    let all = 2 * ROUNDS as usize;
+    while seen.load(Ordering::Relaxed) < all {
+        let deadline = hal::clock::now_ns() + 20_000_000_000;
+        let count = epoll.wait(9, Some(deadline), &mut |_| {}).expect("no signal");
+        assert_eq!(count, 1, "nothing was reported after {seen:?} of {all}");
+        if let Ok(bytes) = read(&counter, 8) {
+            seen.fetch_add(u64::from_ne_bytes(bytes.try_into().expect("8 bytes")) as usize, Ordering::Release);
+        }
+    }
+    writer.join().expect("it ends");
+    assert_eq!(wait(&epoll, 9), []);
 }

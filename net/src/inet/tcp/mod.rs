@@ -11,6 +11,7 @@
 //! ```text
 //! TcpSocket::reading (sleeping; user memory is touched under it) -> TcpSocket::inbox (spin)
 //! TcpSocket::state (spin) -> TcpSocket::inbox (spin), ports (spin) -> connections (spin)
+//! TcpSocket::inbox (spin) -> the source's watchers (spin)
 //! ```
 //! Two sockets' states are never locked at once.
 
@@ -25,6 +26,8 @@ pub(crate) mod memory;
 pub(crate) mod opening;
 mod plain;
 mod secret;
+#[cfg(test)]
+mod tests;
 pub(crate) mod time_wait;
 pub(crate) mod timer;
 mod transfer;

@@ -195,8 +195,12 @@ impl TcpSocket {
             return self.receive_urgent(sink, flags);
         }
         let mut received = 0;
-        while sink.remaining() > 0 {
-            match self.move_bytes(sink, flags.peek) {
+        loop {
+            let room = sink.remaining();
+            if room == 0 {
+                break;
+            }
+            match self.move_bytes(sink, room, flags.peek) {
                 Ok(count) => received += count,
                 Err(error) if received == 0 => return Err(error),
                 Err(_) => break,
@@ -241,26 +245,38 @@ impl TcpSocket {
         (state.phase == Phase::Closed).then_some(Err(FsError::NotConnected))
     }
 
-    /// Moves what is there; 0 if nothing is. The pieces are copied with no spin lock held.
-    fn move_bytes(&self, sink: &mut dyn Sink, peek: bool) -> FsResult<usize> {
+    /// Moves what is there into `sink`, which has `room`; 0 if nothing is. The pieces are copied with no spin lock held.
+    fn move_bytes(&self, sink: &mut dyn Sink, mut room: usize, peek: bool) -> FsResult<usize> {
         let _turn = self.reading.lock();
         if peek {
             return self.peek_bytes(sink);
         }
         let mut done = 0;
         loop {
-            let (piece, more) = {
+            let (piece, more, is_drained) = {
                 let mut inbox = self.inbox.lock();
-                (inbox.pop(), inbox.len() > 0)
+                let piece = inbox.pop();
+                let more = inbox.len() > 0;
+                let is_drained = !more && piece.as_ref().is_some_and(|piece| piece.rest().len() <= room);
+                if is_drained {
+                    // Under the lock under which bytes arrive, and are told of later.
+                    self.source.drained(|| true);
+                }
+                (piece, more, is_drained)
             };
             let Some(mut piece) = piece else { break };
             let put = sink.put(piece.rest());
             if let Ok(count) = put {
                 piece.advance(count);
                 done += count;
+                room = room.saturating_sub(count);
             }
             if !piece.rest().is_empty() {
                 self.inbox.lock().unpop(piece);
+                if is_drained {
+                    // The buffer was bad.
+                    self.source.notify(ARRIVED);
+                }
             }
             match put {
                 Ok(0) => break,
