@@ -313,7 +313,11 @@ impl Socket for TcpSocket {
         self.send_bytes(source, arguments.urgent, self.options.send_patience(blocking))
     }
     fn write(&self, source: &mut dyn Source, blocking: Blocking) -> FsResult<usize> {
-        self.send_bytes(source, false, self.options.send_patience(blocking))
+        let (want, patience) = (source.remaining(), self.options.send_patience(blocking));
+        match self.write_plain(source, want, patience) {
+            Some(result) => result,
+            None => self.send_bytes(source, false, patience),
+        }
     }
     fn receive(&self, sink: &mut dyn Sink, flags: ReceiveFlags, blocking: Blocking) -> FsResult<Received> {
         let count = self.receive_bytes(sink, flags, self.options.receive_patience(blocking))?;

@@ -4,13 +4,13 @@
 use super::engine::Stage;
 use super::engine::head::Head;
 use super::memory::{self, Pressure};
-use super::wire::{self, Act};
-use super::{Link, TcpSocket, timer};
+use super::{Link, Phase, TcpSocket, timer, wire};
 use crate::device::HAS_NETWORK;
 use crate::inet::queue::Piece;
+use crate::options::Patience;
 use crate::socket::ARRIVED;
 use core::sync::atomic::Ordering;
-use fs::Readiness;
+use fs::{FsResult, Readiness, SliceSource, Source};
 
 /// Most bytes of a segment that is taken in here.
 const FEW: usize = 2048;
@@ -51,18 +51,39 @@ impl TcpSocket {
         true
     }
 
-    /// Sends a piece, for which there is room.
-    pub(super) fn send_over_network(&self, piece: Piece) {
+    /// write(2) of few bytes, where there is room for all of them and nothing else to think of. `None`: it is not so, and nothing
+    /// has been taken.
+    #[inline]
+    pub(super) fn write_plain(
+        &self,
+        source: &mut dyn Source,
+        want: usize,
+        patience: Patience,
+    ) -> Option<FsResult<usize>> {
+        if !HAS_NETWORK || want == 0 || want > FEW || !self.over_network.load(Ordering::Acquire) {
+            return None;
+        }
+        // What is wrong with the buffer is told later than what is with the socket.
+        let piece = Piece::fill(source, want).ok()?;
+        let count = piece.rest().len();
+        match self.send_over_network(piece) {
+            Ok(()) => Some(Ok(count)),
+            Err(piece) => Some(self.send_bytes(&mut SliceSource::new(piece.rest()), false, patience)),
+        }
+    }
+
+    /// Sends a piece on a connection that is open both ways and has room for it; else gives it back.
+    pub(super) fn send_over_network(&self, piece: Piece) -> Result<(), Piece> {
         if !HAS_NETWORK {
-            return;
+            return Err(piece);
         }
         let deadline = {
             let mut state = self.state.lock();
-            let Link::Remote(remote) = &mut state.link else { return };
-            if remote.tcb.stage != Stage::Established || remote.tcb.fin_queued {
-                drop(state);
-                self.this().act(Act::Send(piece));
-                return;
+            let is_open = state.phase == Phase::Connected && !state.write_shut && state.error.is_none();
+            let Link::Remote(remote) = &mut state.link else { return Err(piece) };
+            let is_plain = is_open && remote.tcb.stage == Stage::Established && !remote.tcb.fin_queued;
+            if !is_plain || self.send_limit(remote) < remote.tcb.queue.len() + piece.rest().len() {
+                return Err(piece);
             }
             let rules = wire::rules_of_sending(&self.options, &self.settings, &remote.way, remote.inbox.0);
             remote.tcb.queue.push(piece);
@@ -74,5 +95,6 @@ impl TcpSocket {
             remote.tcb.deadline()
         };
         timer::set(self, deadline);
+        Ok(())
     }
 }

@@ -49,7 +49,9 @@ impl TcpSocket {
             Outlet::Remote => {
                 let piece = Piece::fill(source, granted)?;
                 let used = piece.rest().len();
-                self.send_over_network(piece);
+                if let Err(piece) = self.send_over_network(piece) {
+                    self.this().act(Act::Send(piece));
+                }
                 return Ok(used);
             }
             Outlet::Gone => {
