@@ -212,6 +212,15 @@ impl ByteQueue {
         self.len -= piece.rest().len();
         Some(piece)
     }
+    /// Takes all bytes, if they are some, not more than `max`, and in one piece.
+    #[inline]
+    pub fn pop_all(&mut self, max: usize) -> Option<Piece> {
+        let is_one = self.len > 0 && self.len <= max && self.behind.is_empty();
+        is_one.then(|| {
+            (self.len, self.held) = (0, 0);
+            core::mem::take(&mut self.front)
+        })
+    }
     /// Puts back what [`Self::pop`] gave and was not used.
     pub fn unpop(&mut self, piece: Piece) {
         if piece.rest().is_empty() {
@@ -321,6 +330,13 @@ mod tests {
                     4 => {
                         queue.discard(count);
                         model.drain(..count.min(model.len()));
+                    }
+                    5 if count % 2 == 0 => {
+                        if let Some(piece) = queue.pop_all(count) {
+                            let expected: Vec<u8> = model.drain(..).collect();
+                            prop_assert!(expected.len() <= count);
+                            prop_assert_eq!(piece.rest(), expected);
+                        }
                     }
                     5 => {
                         if let Some(piece) = queue.pop() {

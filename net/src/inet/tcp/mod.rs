@@ -324,6 +324,10 @@ impl Socket for TcpSocket {
         Ok(Received { count, full_len: count, ..Received::default() })
     }
     fn read(&self, sink: &mut dyn Sink, blocking: Blocking) -> FsResult<usize> {
+        let room = sink.remaining();
+        if let Some(result) = self.read_plain(sink, room) {
+            return result;
+        }
         self.receive_bytes(sink, ReceiveFlags::default(), self.options.receive_patience(blocking))
     }
     fn shutdown(&self, how: Shutdown) -> FsResult<()> {

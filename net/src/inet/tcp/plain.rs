@@ -10,7 +10,7 @@ use crate::inet::queue::Piece;
 use crate::options::Patience;
 use crate::socket::ARRIVED;
 use core::sync::atomic::Ordering;
-use fs::{FsResult, Readiness, SliceSource, Source};
+use fs::{FsResult, Readiness, Sink, SliceSource, Source};
 
 /// Most bytes of a segment that is taken in here.
 const FEW: usize = 2048;
@@ -49,6 +49,33 @@ impl TcpSocket {
             self.wake(what);
         }
         true
+    }
+
+    /// read(2) of all that is there, in one piece, by who has room for it. `None`: it is not so, and nothing has been taken.
+    #[inline]
+    pub(super) fn read_plain(&self, sink: &mut dyn Sink, room: usize) -> Option<FsResult<usize>> {
+        if !HAS_NETWORK || !self.over_network.load(Ordering::Acquire) {
+            return None;
+        }
+        let _turn = self.reading.lock();
+        let mut piece = {
+            let mut inbox = self.inbox.lock();
+            let piece = inbox.pop_all(room)?;
+            // As in `transfer.rs`: under the lock under which bytes arrive.
+            self.source.drained(|| true);
+            piece
+        };
+        let put = sink.put(piece.rest());
+        if let Ok(count) = put {
+            piece.advance(count);
+            self.made_room(count);
+        }
+        if !piece.rest().is_empty() {
+            // The buffer was bad.
+            self.inbox.lock().unpop(piece);
+            self.source.notify(ARRIVED);
+        }
+        Some(put)
     }
 
     /// write(2) of few bytes, where there is room for all of them and nothing else to think of. `None`: it is not so, and nothing

@@ -314,7 +314,8 @@ impl TcpSocket {
     }
 
     /// After bytes were received: a sender that waits for room goes on.
-    fn made_room(&self, count: usize) {
+    #[inline]
+    pub(super) fn made_room(&self, count: usize) {
         if HAS_NETWORK && self.over_network.load(Ordering::Acquire) {
             let read = self.inbox_bytes.fetch_add(count, Ordering::AcqRel) + count;
             if read >= READ_STEP.min(self.options.receive_buffer() as usize / 4) {
@@ -323,6 +324,10 @@ impl TcpSocket {
             }
             return;
         }
+        self.made_room_within(count);
+    }
+
+    fn made_room_within(&self, count: usize) {
         // Else nobody waits for room.
         if !matches!(self.state.lock().link, Link::Local(_)) {
             return;

@@ -56,7 +56,7 @@ impl Transmit {
         Ok(transmit)
     }
 
-    #[inline]
+    #[inline(always)]
     fn place(&self, slot: u16) -> (Pool, usize) {
         match self.large {
             Some(large) if slot >= self.small_count => (large, usize::from(slot - self.small_count)),
@@ -65,7 +65,7 @@ impl Transmit {
     }
 
     /// A slot for `len_bytes` bytes, and where they go. `None`: full, or they never fit.
-    #[inline]
+    #[inline(always)]
     pub(super) fn buffer(&mut self, len_bytes: usize) -> Result<Option<(u16, NonNull<u8>)>, QueueError> {
         if self.queue.is_broken() || len_bytes == 0 {
             return Ok(None);
@@ -112,7 +112,7 @@ impl Transmit {
     }
 
     /// Queues the frame in `slot`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn send(&mut self, slot: u16, len_bytes: u32, offload: TransmitOffload) -> Result<(), QueueError> {
         if self.queue.is_broken() {
             return Ok(());

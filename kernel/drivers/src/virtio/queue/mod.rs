@@ -206,7 +206,7 @@ impl VirtQueue {
     }
 
     /// [`Self::add`] of one buffer: what every frame of a network is.
-    #[cfg_attr(feature = "network", inline)]
+    #[cfg_attr(feature = "network", inline(always))]
     pub fn add_one(&mut self, buffer: &Buffer, token: u16) -> Result<(), QueueError> {
         let head = self.head(1)?;
         self.memory.store_descriptor(usize::from(head), describe(buffer, None));
@@ -225,7 +225,7 @@ impl VirtQueue {
     }
 
     /// Puts a chain that is written into the available ring.
-    #[cfg_attr(feature = "network", inline)]
+    #[cfg_attr(feature = "network", inline(always))]
     fn offer(&mut self, head: u16, chain: u16, token: u16, writable_bytes: u32) {
         self.free_count -= chain;
         let slot = &mut self.slots[usize::from(head)];
@@ -238,7 +238,7 @@ impl VirtQueue {
     }
 
     /// Whether the device wants to be told of what was added since the last call.
-    #[cfg_attr(feature = "network", inline)]
+    #[cfg_attr(feature = "network", inline(always))]
     pub fn needs_notify(&mut self) -> bool {
         // The device may go to sleep just now: our index must be out before its wish is read (section 2.7.13.4.1).
         device_fence();
@@ -254,7 +254,7 @@ impl VirtQueue {
     }
 
     /// Takes back one request that the device is done with.
-    #[cfg_attr(feature = "network", inline)]
+    #[cfg_attr(feature = "network", inline(always))]
     pub fn pop(&mut self) -> Result<Option<Used>, QueueError> {
         if self.is_broken {
             return Err(QueueError::Broken);
@@ -310,7 +310,7 @@ impl VirtQueue {
     }
 
     /// Puts the chain from `head` back on the free list.
-    #[cfg_attr(feature = "network", inline)]
+    #[cfg_attr(feature = "network", inline(always))]
     fn release(&mut self, head: u16) -> u16 {
         let slot = &mut self.slots[usize::from(head)];
         let chain = core::mem::take(&mut slot.chain);
