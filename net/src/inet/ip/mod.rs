@@ -157,7 +157,7 @@ fn wait_for_hop(device: &Device, path: &Path, packet: &Packet, fill: &mut dyn Fn
     let mut frame = alloc::vec::Vec::new();
     // Only whole packets wait.
     if packet.cut.is_none() && frame.try_reserve_exact(len).is_ok() {
-        frame.resize(len, 0);
+        frame.extend(core::iter::repeat_n(0, len));
         let offload = build(device, [0; 6], packet, &mut frame, fill);
         neighbour::wait_for(device, path, frame, offload);
     }
