@@ -331,7 +331,7 @@ mod tests {
                         queue.discard(count);
                         model.drain(..count.min(model.len()));
                     }
-                    5 if count % 2 == 0 => {
+                    5 if count.is_multiple_of(2) => {
                         if let Some(piece) = queue.pop_all(count) {
                             let expected: Vec<u8> = model.drain(..).collect();
                             prop_assert!(expected.len() <= count);

@@ -60,7 +60,7 @@ fn epoll_loses_no_bytes_between_a_reader_and_a_sender() {
     while seen.load(Ordering::Relaxed) < ROUNDS * 6 {
         assert_eq!(wait(), 1, "nothing was reported after {seen:?} bytes");
         // Sometimes not all that is there.
-        let mut sink = VecSink::new(if seen.load(Ordering::Relaxed) % 5 == 0 { 2 } else { 100 });
+        let mut sink = VecSink::new(if seen.load(Ordering::Relaxed).is_multiple_of(5) { 2 } else { 100 });
         if let Ok(count) = file.read(&mut sink) {
             seen.fetch_add(count, Ordering::Release);
         }
