@@ -2,10 +2,11 @@
 
 use super::{PORT, Random, SERVER, World, wire};
 use crate::device::device;
-use crate::inet::tcp::engine_head::{ACK, Head, RST, SYN};
+use crate::inet::tcp::engine_head::{ACK, FIN, Head, RST, SYN};
 use crate::inet::{Ip, ip};
 use crate::socket::{ReceiveFlags, SendArguments, Socket};
 use fs::{Blocking, FsError, SliceSink, SliceSource};
+use std::vec::Vec;
 
 /// Opens a connection of `from`'s; the head of its next segment.
 pub(super) fn opened(world: &mut World, from: Ip, ports: (u16, u16)) -> Head {
@@ -41,6 +42,36 @@ fn who_repeats_itself_when_the_server_has_closed_is_not_reset() {
     assert!(world.answers(from, ports).iter().any(|(head, _)| head.flags & RST != 0));
 }
 
+/// Two vCPUs take `frames` at once.
+fn take_at_once(frames: &[Vec<u8>; 2]) {
+    let meet = std::sync::Barrier::new(2);
+    std::thread::scope(|scope| {
+        for frame in frames {
+            scope.spawn(|| {
+                meet.wait();
+                ip::input::frame(device().expect("there is one"), frame, false);
+            });
+        }
+    });
+}
+
+#[test]
+fn an_end_that_comes_twice_at_once_is_not_reset() {
+    let (_turn, mut world) = World::new();
+    for number in 0..3000 {
+        let (from, ports) = (Ip::from_v4(0x0a00_6000 + number), (5005, PORT));
+        let head = opened(&mut world, from, ports);
+        world.take(&wire::tcp(from, SERVER, ports, &head, &[]), false);
+        world.listener.accept(Blocking::Never).expect("a connection").close();
+        world.sent();
+        let end = Head { ack: head.ack.wrapping_add(1), flags: ACK | FIN, ..head };
+        let frame = wire::tcp(from, SERVER, ports, &end, &[]);
+        take_at_once(&[frame.clone(), frame]);
+        let answers = world.answers(from, ports);
+        assert!(!answers.is_empty() && answers.iter().all(|(head, _)| head.flags & RST == 0), "{number}: {answers:?}");
+    }
+}
+
 #[test]
 fn a_connection_that_two_vcpus_take_at_once_is_one() {
     let (_turn, mut world) = World::new();
@@ -56,15 +87,7 @@ fn a_connection_that_two_vcpus_take_at_once_is_one() {
         let (from, ports) = (Ip::from_v4(0x0a00_5000 + number), (5004, PORT));
         let head = opened(&mut world, from, ports);
         let frames = [&b""[..], b"hello"].map(|bytes| wire::tcp(from, SERVER, ports, &head, bytes));
-        let meet = std::sync::Barrier::new(2);
-        std::thread::scope(|scope| {
-            for frame in &frames {
-                scope.spawn(|| {
-                    meet.wait();
-                    ip::input::frame(device().expect("there is one"), frame, false);
-                });
-            }
-        });
+        take_at_once(&frames);
         let answers = world.answers(from, ports);
         assert!(answers.iter().all(|(head, _)| head.flags & RST == 0), "number {number}: {answers:?}");
         let socket = world.listener.accept(Blocking::Never).expect("a connection");

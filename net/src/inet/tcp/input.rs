@@ -29,9 +29,12 @@ pub(crate) fn to_connection((sender, receiver): (Ip, Ip), bytes: &[u8], is_for_u
     let Some((from, to, head, payload)) = Head::parse(bytes) else { return true };
     let tuple = Tuple { local_ip: receiver, remote_ip: sender, local_port: to, remote_port: from };
     let Some(socket) = connections::find(&tuple) else { return false };
-    let is_done = socket.take_plain(&head, payload);
-    // A connection within the machine takes nothing from outside: whoever names its ends lies.
-    if !is_done && socket.act(Act::Segment(&head, payload)) && is_for_us() {
+    if socket.take_plain(&head, payload) || !socket.act(Act::Segment(&head, payload)) {
+        return true;
+    }
+    // It may have gone over to TIME_WAIT since it was found. One within the machine takes nothing from outside: whoever names its
+    // ends lies.
+    if !time_wait::segment(&tuple, &head, payload.is_empty()) && is_for_us() {
         refuse((receiver, to), (sender, from), &head, payload.len());
     }
     true

@@ -11,6 +11,7 @@
 //! ```text
 //! TcpSocket::reading (sleeping; user memory is touched under it) -> TcpSocket::inbox (spin)
 //! TcpSocket::state (spin) -> TcpSocket::inbox (spin), ports (spin) -> connections (spin)
+//! TcpSocket::state (spin) -> the records of TIME_WAIT (spin)
 //! TcpSocket::inbox (spin) -> the source's watchers (spin)
 //! ```
 //! Two sockets' states are never locked at once.

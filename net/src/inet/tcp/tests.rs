@@ -27,7 +27,7 @@ fn ends() -> (Arc<TcpSocket>, Arc<dyn Socket>) {
 /// The last bytes of each round may come while those before are read, and nothing comes after them until they were seen.
 #[test]
 fn epoll_loses_no_bytes_between_a_reader_and_a_sender() {
-    const ROUNDS: usize = 60_000;
+    const ROUNDS: usize = 20_000;
     let (client, server) = ends();
     let file = SocketFile::open(server, StatusFlags::NONBLOCK);
     let epoll = Epoll::new();

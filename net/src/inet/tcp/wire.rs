@@ -188,7 +188,6 @@ impl TcpSocket {
         }
         let mut reset = false;
         let mut gone = None;
-        let mut over = None;
         let mut waits = false;
         let (what, deadline) = {
             let mut state = self.state.lock();
@@ -250,20 +249,19 @@ impl TcpSocket {
             self.charge.set(tcb.buffered() + held);
             let deadline = tcb.deadline();
             let what = self.effects(&mut state);
+            let mut is_over = false;
             if let Link::Remote(remote) = &state.link {
-                match remote.tcb.stage {
-                    Stage::Closed => over = Some(None),
-                    Stage::TimeWait => {
-                        over = Some(Some(time_wait::Record::of(&remote.tcb, remote.way, &rules)));
-                    }
-                    _ => {}
+                waits = remote.tcb.stage == Stage::TimeWait;
+                is_over = waits || remote.tcb.stage == Stage::Closed;
+                if waits && let Some(tuple) = state.listed {
+                    // Before anybody can find that the connection is over.
+                    time_wait::add(tuple, time_wait::Record::of(&remote.tcb, remote.way, &rules));
                 }
             }
-            if over.is_some() {
+            if is_over {
                 if state.phase == Phase::Connected || state.phase == Phase::Connecting {
                     state.phase = Phase::Closed;
                 }
-                waits = matches!(over, Some(Some(_)));
                 if waits {
                     state.keep_port(&self.options);
                 }
@@ -274,9 +272,6 @@ impl TcpSocket {
             (what, deadline)
         };
         if let Some((_link, tuple, shared)) = gone {
-            if let (Some(Some(record)), Some(tuple)) = (over, tuple) {
-                time_wait::add(tuple, record);
-            }
             self.unlist(tuple, shared, waits);
             timer::cancel(self);
             self.no_orphan();
