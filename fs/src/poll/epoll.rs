@@ -2,7 +2,8 @@
 //!
 //! An event puts its item on the ready list; a wait takes items off it and asks each object once. Level-triggered items
 //! go back on the list, edge-triggered ones do not, one-shot ones go mute until they are modified. Nothing looks at
-//! items that are not on the list.
+//! items that are not on the list. An object whose reader has left nothing may say so ([`PollSource::drained`]): it is not
+//! asked before its next event.
 //!
 //! Lock order: `items` (sleeping) -> a source's list -> `Core::ready`'s -> another epoll's source. A nested epoll is
 //! notified under the inner one's source lock; cycles and depths over 5 are refused when an epoll is added.
