@@ -82,8 +82,8 @@ impl PollSource {
         }
     }
 
-    /// A reader has left nothing: watchers need not ask before they are told again. `is_empty` says whether that still holds;
-    /// who makes the object readable notifies after it is so. The end of an object stays readable: it is never drained then.
+    /// A reader has left nothing: watchers need not ask before they are told again. `is_empty`, asked under the lock of the watchers,
+    /// says whether that still holds; who makes the object readable notifies after it is so. The end of an object stays readable: it is never drained then.
     pub fn drained(&self, is_empty: impl FnOnce() -> bool) {
         if self.count.load(Ordering::Relaxed) == 0 {
             return;
